@@ -1,0 +1,200 @@
+//! Network addresses as users write them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A host (name or IP address) and a TCP port, the text form of engines and managers.
+///
+/// IPv6 addresses are kept without brackets and written with them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    host: String,
+    port: u16,
+}
+
+/// Why a text is not a [`HostPort`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No `:port` at the end.
+    #[error("missing port in address {0:?}")]
+    MissingPort(String),
+    /// The port is not a decimal number from 1 to 65535.
+    #[error("invalid port in address {0:?}: a number from 1 to 65535 is needed")]
+    Port(String),
+    /// More colons than an unbracketed host may have.
+    #[error("too many colons in address {0:?}: write an IPv6 address in brackets")]
+    Colons(String),
+    /// No host before the port.
+    #[error("missing host in address {0:?}")]
+    MissingHost(String),
+    /// The host holds something a host name or IP address cannot hold.
+    #[error("invalid host in address {0:?}")]
+    Host(String),
+}
+
+impl HostPort {
+    /// Puts a host and a port together. `host` may be an IPv6 address without brackets.
+    ///
+    /// # Errors
+    /// When `host` is empty or cannot be a host, or `port` is 0.
+    pub fn new(host: &str, port: u16) -> Result<Self, AddressError> {
+        let shown = || format!("{host}:{port}");
+        if host.is_empty() {
+            return Err(AddressError::MissingHost(shown()));
+        }
+        if port == 0 {
+            return Err(AddressError::Port(shown()));
+        }
+        let name = host.len() <= 253
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if !name && !is_ipv6(host) {
+            return Err(AddressError::Host(shown()));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// The host, an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, never 0.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host as an IP address, if it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host
+            .split('%')
+            .next()
+            .and_then(|host| host.parse().ok())
+    }
+}
+
+/// Accepts a zone (`fe80::1%eth0`), which `Ipv6Addr` does not.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').unwrap_or((host, "0"));
+    address.parse::<Ipv6Addr>().is_ok()
+        && !zone.is_empty()
+        && zone
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+impl FromStr for HostPort {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let shown = || text.to_owned();
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, rest) = rest
+                    .split_once(']')
+                    .ok_or_else(|| AddressError::Host(shown()))?;
+                let port = rest
+                    .strip_prefix(':')
+                    .ok_or_else(|| AddressError::MissingPort(shown()))?;
+                if !is_ipv6(host) {
+                    return Err(AddressError::Host(shown()));
+                }
+                (host, port)
+            }
+            None => {
+                let (host, port) = text
+                    .rsplit_once(':')
+                    .ok_or_else(|| AddressError::MissingPort(shown()))?;
+                if host.contains(':') {
+                    return Err(AddressError::Colons(shown()));
+                }
+                (host, port)
+            }
+        };
+        if port.is_empty() {
+            return Err(AddressError::MissingPort(shown()));
+        }
+        if !port.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(AddressError::Port(shown()));
+        }
+        let port = port.parse().map_err(|_| AddressError::Port(shown()))?;
+        Self::new(host, port).map_err(|error| match error {
+            AddressError::MissingHost(_) => AddressError::MissingHost(shown()),
+            AddressError::Port(_) => AddressError::Port(shown()),
+            AddressError::MissingPort(_) | AddressError::Colons(_) | AddressError::Host(_) => {
+                AddressError::Host(shown())
+            }
+        })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn accepts_what_classic_swarm_accepts() {
+        // spec/classic.md section 1.4
+        for text in [
+            "1.1.1.1:1111",
+            "hostname:1111",
+            "host-name_42:1111",
+            "[2001:db8:0:f101::3]:2375",
+        ] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_with_the_reason() {
+        for (text, error) in [
+            ("host", "missing port"),
+            ("host:", "missing port"),
+            ("host:0", "invalid port"),
+            ("host:65536", "invalid port"),
+            ("host:+80", "invalid port"),
+            ("host: 80", "invalid port"),
+            (":2375", "missing host"),
+            ("http://host:1", "too many colons"),
+            ("2001:db8::3:2375", "too many colons"),
+            ("[v6]:3:2375", "invalid host"),
+            ("[::1]", "missing port"),
+            ("[::1]:3:2375", "invalid port"),
+            (":1.1.1.1:1", "too many colons"),
+            ("a b:1", "invalid host"),
+            ("user@host:1", "invalid host"),
+            ("host/path:1", "invalid host"),
+        ] {
+            let found = text.parse::<HostPort>().unwrap_err().to_string();
+            assert!(found.contains(error), "{text}: {found}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_round_trips(text in "\\PC{0,40}") {
+            if let Ok(address) = text.parse::<HostPort>() {
+                prop_assert_eq!(address.to_string().parse::<HostPort>().unwrap(), address);
+            }
+        }
+    }
+}

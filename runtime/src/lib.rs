@@ -1,0 +1,6 @@
+//! The shipping runtime of swarm: it carries out what `swarm-core` decides.
+//!
+//! Everything that touches the outside world goes through [`platform::Platform`], so the simulation runs this very
+//! code on simulated hosts. `main.rs` only binds it to tokio and the command line.
+
+pub mod platform;

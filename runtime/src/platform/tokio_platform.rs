@@ -1,0 +1,157 @@
+//! [`Platform`] on tokio and Linux.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that binds clocks, tasks and sockets"
+)]
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::time::{ClockId, clock_gettime};
+use swarm_core::address::HostPort;
+use swarm_core::rng::Random;
+use swarm_core::time::{Mono, Wall, nanos};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+
+use super::{BoxFuture, BoxIo, ListenAddress, Listener, Platform};
+
+/// The production platform. Create it inside a tokio runtime.
+#[derive(Debug)]
+pub struct TokioPlatform {
+    random: Random,
+}
+
+impl TokioPlatform {
+    /// Seeds the random streams from the operating system.
+    ///
+    /// # Errors
+    /// When the operating system has no entropy to give.
+    pub fn new() -> io::Result<Self> {
+        let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self {
+            random: Random::new(seed),
+        })
+    }
+}
+
+impl Platform for TokioPlatform {
+    fn mono(&self) -> Mono {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+        Mono(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    fn wall(&self) -> Wall {
+        Wall(
+            SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, nanos),
+        )
+    }
+
+    fn sleep_until(&self, at: Mono) -> BoxFuture<'static, ()> {
+        let wait = at.since(self.mono());
+        Box::pin(tokio::time::sleep(wait))
+    }
+
+    fn spawn(&self, _name: &'static str, task: BoxFuture<'static, ()>) {
+        tokio::spawn(task);
+    }
+
+    fn random(&self, name: &str) -> Random {
+        self.random.fork(name)
+    }
+
+    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
+        let to = to.clone();
+        Box::pin(async move {
+            let stream = TcpStream::connect((to.host(), to.port())).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as BoxIo)
+        })
+    }
+
+    fn listen(&self, on: &ListenAddress) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
+        let on = on.clone();
+        Box::pin(async move {
+            match &on {
+                ListenAddress::Tcp { host, port } => {
+                    let listener = bind_tcp(host, *port).await?;
+                    let port = listener.local_addr()?.port();
+                    let address = ListenAddress::Tcp {
+                        host: host.clone(),
+                        port,
+                    };
+                    Ok(Box::new(Tcp { listener, address }) as Box<dyn Listener>)
+                }
+                ListenAddress::Unix(path) => Ok(Box::new(Unix {
+                    listener: bind_unix(path)?,
+                    address: on.clone(),
+                }) as Box<dyn Listener>),
+            }
+        })
+    }
+}
+
+/// Binds all interfaces with one dual-stack socket where the machine has IPv6.
+async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
+    if !host.is_empty() {
+        return TcpListener::bind((host, port)).await;
+    }
+    match TcpListener::bind(("::", port)).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(("0.0.0.0", port)).await
+        }
+        bound => bound,
+    }
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    // The socket exists with the process's umask for a moment: bind in a private directory would need a rename.
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+struct Tcp {
+    listener: TcpListener,
+    address: ListenAddress,
+}
+
+impl Listener for Tcp {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, String)>> {
+        Box::pin(async move {
+            let (stream, peer) = self.listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as BoxIo, peer.to_string()))
+        })
+    }
+
+    fn local_address(&self) -> ListenAddress {
+        self.address.clone()
+    }
+}
+
+struct Unix {
+    listener: UnixListener,
+    address: ListenAddress,
+}
+
+impl Listener for Unix {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(BoxIo, String)>> {
+        Box::pin(async move {
+            let (stream, _) = self.listener.accept().await?;
+            Ok((Box::new(stream) as BoxIo, "unix".to_owned()))
+        })
+    }
+
+    fn local_address(&self) -> ListenAddress {
+        self.address.clone()
+    }
+}

@@ -1,0 +1,1 @@
+//! Fixtures for the integration tests: real managers, real engines, a modelled or real store.
