@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A host (name or IP address) and a TCP port, the text form of engines and managers.
@@ -11,6 +12,30 @@ use std::str::FromStr;
 pub struct HostPort {
     host: String,
     port: u16,
+}
+
+/// Where a manager listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// TCP. An empty host means all interfaces; port 0 lets the system choose.
+    Tcp {
+        /// Host name or IP address without brackets; empty for all interfaces.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// A unix socket, created with mode 0600; an existing socket file is replaced.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// Why a text is not a [`HostPort`].

@@ -3,14 +3,12 @@
 //! Nothing else in this crate reads a clock, starts a task or opens a socket (clippy enforces it), which is what lets
 //! the simulation put another implementation here and run everything else unchanged.
 
-use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_core::address::HostPort;
+use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,30 +26,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A byte stream whose transport does not matter.
 pub type BoxIo = Box<dyn Io>;
-
-/// Where a manager listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// TCP. An empty host means all interfaces; port 0 lets the system choose.
-    Tcp {
-        /// Host name or IP address without brackets; empty for all interfaces.
-        host: String,
-        /// TCP port.
-        port: u16,
-    },
-    /// A unix socket, created with mode 0600; an existing socket file is replaced.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// Accepts connections.
 pub trait Listener: Send {

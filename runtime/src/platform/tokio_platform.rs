@@ -10,12 +10,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::time::{ClockId, clock_gettime};
-use swarm_core::address::HostPort;
+use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall, nanos};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
-use super::{BoxFuture, BoxIo, ListenAddress, Listener, Platform};
+use super::{BoxFuture, BoxIo, Listener, Platform};
 
 /// The production platform. Create it inside a tokio runtime.
 #[derive(Debug)]
