@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use swarm_core::time::Mono;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub mod consul;
 pub mod engine;
+pub mod tokio_host;
 
 /// A boxed future, as [`Host`] returns and takes them.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -22,4 +24,17 @@ pub trait Host: Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> BoxFuture<()>;
     /// Runs `task` until it ends.
     fn spawn(&self, task: BoxFuture<()>);
+}
+
+/// A byte stream: TCP, in memory or simulated.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A byte stream whose transport does not matter.
+pub type BoxIo = Box<dyn Io>;
+
+/// A double that answers on any accepted connection.
+pub trait Service: Send + Sync + 'static {
+    /// Serves one connection until either side ends it. Dropping the future cuts the connection off.
+    fn serve(&self, io: BoxIo) -> BoxFuture<()>;
 }
