@@ -1,0 +1,467 @@
+//! The connections of a [`super::Client`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use swarm_core::address::HostPort;
+use swarm_core::time::Mono;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use super::{ClientConfig, ConnectError, PoolStats, SendError};
+use crate::http::body::{Body, BodyError};
+use crate::platform::{BoxIo, SharedPlatform, timeout};
+
+pub(super) struct Pool {
+    platform: SharedPlatform,
+    config: ClientConfig,
+    peers: Mutex<BTreeMap<HostPort, Peer>>,
+}
+
+#[derive(Default)]
+struct Peer {
+    idle: Vec<Idle>,
+    open: usize,
+    opened: u64,
+    reaping: bool,
+}
+
+struct Idle {
+    lease: Lease,
+    since: Mono,
+}
+
+impl Pool {
+    pub(super) fn new(platform: SharedPlatform, config: ClientConfig) -> Self {
+        Self {
+            platform,
+            config,
+            peers: Mutex::default(),
+        }
+    }
+
+    pub(super) fn platform(&self) -> &SharedPlatform {
+        &self.platform
+    }
+
+    pub(super) fn stats(&self, to: &HostPort) -> PoolStats {
+        let peers = self.peers();
+        peers.get(to).map_or_else(PoolStats::default, |peer| {
+            let alive = |idle: &&Idle| !idle.lease.sender.is_closed();
+            PoolStats {
+                idle: peer.idle.iter().filter(alive).count(),
+                open: peer.open,
+                opened: peer.opened,
+            }
+        })
+    }
+
+    /// The connection used last of those that can take a request now.
+    pub(super) fn take_idle(&self, to: &HostPort) -> Option<Lease> {
+        let mut peers = self.peers();
+        let idle = &mut peers.get_mut(to)?.idle;
+        let newest_ready = idle.iter().rposition(|one| one.lease.sender.is_ready())?;
+        Some(idle.remove(newest_ready).lease)
+    }
+
+    pub(super) async fn open<V>(self: &Arc<Self>, to: &HostPort) -> Result<Lease, SendError<V>> {
+        let Some(slot) = Slot::reserve(self, to) else {
+            // An idle one may be left when a dedicated one was asked for.
+            return self.take_idle(to).ok_or_else(|| SendError::TooBusy {
+                to: to.clone(),
+                limit: self.config.max_connections,
+            });
+        };
+        self.connect(to, slot)
+            .await
+            .map_err(|source| SendError::Connect {
+                to: to.clone(),
+                source,
+            })
+    }
+
+    async fn connect(self: &Arc<Self>, to: &HostPort, slot: Slot) -> Result<Lease, ConnectError> {
+        let limit = self.config.connect_timeout;
+        let io = timeout(&*self.platform, limit, self.platform.connect(to)).await??;
+        let io = TokioIo::new(Counted { io, _slot: slot });
+        let (sender, connection) = Builder::new()
+            .max_header_size(self.config.max_head_bytes)
+            .handshake(io)
+            .await?;
+        let (control, controlled) = oneshot::channel();
+        let pool = Arc::downgrade(self);
+        let peer = to.clone();
+        self.platform.spawn(
+            "http-client-connection",
+            Box::pin(async move {
+                drive(connection.with_upgrades(), controlled, &peer).await;
+                if let Some(pool) = pool.upgrade() {
+                    pool.forget_closed(&peer);
+                }
+            }),
+        );
+        Ok(Lease {
+            sender,
+            control,
+            pool: Arc::downgrade(self),
+            peer: to.clone(),
+            born: self.platform.mono(),
+        })
+    }
+
+    fn put_back(self: &Arc<Self>, lease: Lease) {
+        let now = self.platform.mono();
+        let mut peers = self.peers();
+        let Some(peer) = peers.get_mut(&lease.peer) else {
+            return;
+        };
+        if lease.sender.is_closed()
+            || now.since(lease.born) >= self.config.max_age
+            || peer.idle.len() >= self.config.max_idle
+        {
+            return;
+        }
+        let to = lease.peer.clone();
+        peer.idle.push(Idle { lease, since: now });
+        if !peer.reaping {
+            peer.reaping = true;
+            let reaper = reap(Arc::downgrade(self), self.platform.clone(), to);
+            self.platform.spawn("http-client-reaper", Box::pin(reaper));
+        }
+    }
+
+    fn forget_closed(&self, to: &HostPort) {
+        if let Some(peer) = self.peers().get_mut(to) {
+            peer.idle.retain(|idle| !idle.lease.sender.is_closed());
+        }
+    }
+
+    /// Closes what has been idle too long. When to look again, or None when nothing is idle.
+    fn reap(&self, to: &HostPort) -> Option<Mono> {
+        let now = self.platform.mono();
+        let limit = self.config.idle_timeout;
+        let mut peers = self.peers();
+        let peer = peers.get_mut(to)?;
+        peer.idle.retain(|idle| now.since(idle.since) < limit);
+        let next = peer.idle.iter().map(|idle| idle.since + limit).min();
+        peer.reaping = next.is_some();
+        next
+    }
+
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<HostPort, Peer>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn reap(pool: Weak<Pool>, platform: SharedPlatform, to: HostPort) {
+    while let Some(at) = pool.upgrade().and_then(|pool| pool.reap(&to)) {
+        platform.sleep_until(at).await;
+    }
+}
+
+/// Runs a connection until it ends or its [`Lease`] is dropped.
+async fn drive(
+    connection: impl Future<Output = hyper::Result<()>>,
+    controlled: oneshot::Receiver<()>,
+    peer: &HostPort,
+) {
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => ended,
+        order = controlled => match order {
+            Ok(()) => connection.await,
+            Err(_) => return,
+        },
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+/// The right to use one connection. Dropping it closes the connection.
+pub(super) struct Lease {
+    sender: SendRequest<Upload>,
+    control: oneshot::Sender<()>,
+    pool: Weak<Pool>,
+    peer: HostPort,
+    born: Mono,
+}
+
+impl Lease {
+    pub(super) fn peer(&self) -> &HostPort {
+        &self.peer
+    }
+
+    pub(super) fn try_send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
+    {
+        self.sender.try_send_request(request)
+    }
+
+    /// Leaves the connection to whoever upgrades it.
+    pub(super) fn give_up_control(self) {
+        let _ = self.control.send(());
+    }
+
+    pub(super) fn put_back(self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.put_back(self);
+        }
+    }
+
+    /// Holds the connection while the response is read.
+    pub(super) fn until_end_of(
+        self,
+        body: Incoming,
+        upload: Arc<Progress>,
+        dedicated: bool,
+    ) -> Body {
+        let mut download = Download {
+            body,
+            lease: Some(self),
+            upload,
+            dedicated,
+        };
+        download.release_at_end();
+        download.boxed_unsync()
+    }
+}
+
+/// A response body that gives its connection back at its end.
+struct Download {
+    body: Incoming,
+    lease: Option<Lease>,
+    upload: Arc<Progress>,
+    dedicated: bool,
+}
+
+impl Download {
+    fn release_at_end(&mut self) {
+        if self.body.is_end_stream() {
+            self.release();
+        }
+    }
+
+    /// An upload that is not finished when the response is stops here, with the connection.
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && !self.dedicated
+            && self.upload.done.load(Ordering::Acquire)
+        {
+            lease.put_back();
+        }
+    }
+}
+
+impl HttpBody for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.release(),
+            Some(Ok(_)) => self.release_at_end(),
+            Some(Err(_)) => self.lease = None,
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Transport)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A request body that tells how far it is.
+pub(super) struct Upload {
+    body: Body,
+    progress: DoneOnDrop,
+}
+
+/// How far a request body is.
+pub(super) struct Progress {
+    platform: SharedPlatform,
+    /// [`Mono`] of the newest piece handed to the connection.
+    newest: AtomicU64,
+    done: AtomicBool,
+}
+
+struct DoneOnDrop(Arc<Progress>);
+
+impl Drop for DoneOnDrop {
+    fn drop(&mut self) {
+        self.0.note();
+        self.0.done.store(true, Ordering::Release);
+    }
+}
+
+impl Progress {
+    fn note(&self) {
+        self.newest.store(self.platform.mono().0, Ordering::Release);
+    }
+
+    /// Completes when no piece was sent for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        loop {
+            let end = Mono(self.newest.load(Ordering::Acquire)) + limit;
+            if self.platform.mono() >= end {
+                return;
+            }
+            self.platform.sleep_until(end).await;
+        }
+    }
+}
+
+impl Upload {
+    pub(super) fn wrap(
+        request: Request<Body>,
+        platform: &SharedPlatform,
+    ) -> (Request<Self>, Arc<Progress>) {
+        let progress = Arc::new(Progress {
+            newest: AtomicU64::new(platform.mono().0),
+            done: AtomicBool::new(false),
+            platform: Arc::clone(platform),
+        });
+        let request = request.map(|body| Self {
+            body,
+            progress: DoneOnDrop(Arc::clone(&progress)),
+        });
+        (request, progress)
+    }
+
+    pub(super) fn unwrap(request: Request<Self>) -> Request<Body> {
+        request.map(|upload| upload.body)
+    }
+}
+
+impl HttpBody for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.progress.0.note();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// One of a peer's connections; dropping it makes room for another.
+struct Slot {
+    pool: Weak<Pool>,
+    peer: HostPort,
+}
+
+impl Slot {
+    fn reserve(pool: &Arc<Pool>, to: &HostPort) -> Option<Self> {
+        let mut peers = pool.peers();
+        let peer = peers.entry(to.clone()).or_default();
+        if peer.open >= pool.config.max_connections {
+            return None;
+        }
+        peer.open += 1;
+        peer.opened += 1;
+        Some(Self {
+            pool: Arc::downgrade(pool),
+            peer: to.clone(),
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        let mut peers = pool.peers();
+        if let Some(peer) = peers.get_mut(&self.peer) {
+            peer.open = peer.open.saturating_sub(1);
+            if peer.open == 0 {
+                // Its idle entries, if any, belong to closed connections; dropping them outside the lock is not needed,
+                // as they only tell tasks that have ended.
+                peers.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// A socket that counts as open until it is closed, upgraded or not.
+struct Counted {
+    io: BoxIo,
+    _slot: Slot,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

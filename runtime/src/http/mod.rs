@@ -1,0 +1,12 @@
+//! HTTP/1.1 over [`crate::platform::Platform`]: bodies, a pooled client, a server that refuses ambiguous requests, upgrades.
+
+pub mod body;
+pub mod client;
+pub mod error;
+pub mod headers;
+pub mod server;
+pub mod timer;
+
+pub use body::{Body, BodyError};
+pub use client::{Client, SendError};
+pub use server::{Handler, Peer, Server};
