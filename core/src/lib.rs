@@ -5,6 +5,7 @@
 //! what lets the same code run in production and in the simulation. Start with [`machine::Machine`].
 
 pub mod address;
+pub mod api;
 pub mod duration;
 pub mod machine;
 pub mod rng;
