@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod api;
+pub mod discovery;
 pub mod duration;
 pub mod machine;
 pub mod rng;

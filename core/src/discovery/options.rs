@@ -1,0 +1,198 @@
+//! `--discovery-opt key=value`.
+
+use std::fmt;
+
+use super::layout::{KV_PATH_DEFAULT, PathError, clean_path};
+
+/// The options of a discovery store (spec/classic.md section 2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryOptions {
+    /// The directory of the engines below the prefix, cleaned.
+    pub kv_path: String,
+    /// Consul ACL token.
+    pub consul_token: Option<Secret>,
+}
+
+impl Default for DiscoveryOptions {
+    fn default() -> Self {
+        Self {
+            kv_path: KV_PATH_DEFAULT.to_owned(),
+            consul_token: None,
+        }
+    }
+}
+
+/// A text that must not reach logs: its `Debug` form hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text itself, for the one place that sends it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why the discovery options cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// No `=` in an option. The option itself is not shown: it may be a token.
+    #[error("--discovery-opt must contain key=value strings")]
+    NotKeyValue,
+    /// A key that means nothing. Classic Swarm ignored it.
+    #[error(
+        "unknown --discovery-opt {0:?}: the known keys are kv.path, kv.cacertfile, kv.certfile, kv.keyfile and \
+         consul.token"
+    )]
+    UnknownKey(String),
+    /// TLS to the store was asked for. Classic Swarm spoke plain text unless all three files were given (defect D8).
+    #[error("--discovery-opt {0}: store TLS is not supported by this version")]
+    StoreTls(&'static str),
+    /// `kv.path` cannot be a path.
+    #[error("invalid --discovery-opt kv.path {path:?}: {cause}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        cause: PathError,
+    },
+    /// The token cannot be sent in a header.
+    #[error("invalid --discovery-opt consul.token: it must be 1 to 1,024 visible ASCII characters")]
+    Token,
+}
+
+/// Longest ACL token, in bytes.
+const TOKEN_LEN_MAX: usize = 1_024;
+
+impl DiscoveryOptions {
+    /// Reads `key=value` texts; the last of several with the same key counts.
+    ///
+    /// # Errors
+    /// On the first option that is not understood.
+    pub fn parse<'a>(options: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionError> {
+        let mut parsed = Self::default();
+        for option in options {
+            let (key, value) = option.split_once('=').ok_or(OptionError::NotKeyValue)?;
+            match key {
+                "kv.path" => parsed.kv_path = kv_path(value)?,
+                "kv.cacertfile" => return Err(OptionError::StoreTls("kv.cacertfile")),
+                "kv.certfile" => return Err(OptionError::StoreTls("kv.certfile")),
+                "kv.keyfile" => return Err(OptionError::StoreTls("kv.keyfile")),
+                "consul.token" => parsed.consul_token = Some(token(value)?),
+                _ => return Err(OptionError::UnknownKey(key.to_owned())),
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// Takes the token from the environment if no option gave one.
+    ///
+    /// # Errors
+    /// When it cannot be a token.
+    pub fn with_token_from_env(mut self, value: Option<&str>) -> Result<Self, OptionError> {
+        if let (None, Some(value)) = (&self.consul_token, value.filter(|value| !value.is_empty())) {
+            self.consul_token = Some(token(value)?);
+        }
+        Ok(self)
+    }
+}
+
+fn kv_path(value: &str) -> Result<String, OptionError> {
+    let error = |cause| OptionError::Path {
+        path: value.to_owned(),
+        cause,
+    };
+    let path = clean_path(value).map_err(error)?;
+    if path.is_empty() {
+        return Err(error(PathError::Empty));
+    }
+    Ok(path)
+}
+
+fn token(value: &str) -> Result<Secret, OptionError> {
+    let visible = value.bytes().all(|byte| byte.is_ascii_graphic());
+    if value.is_empty() || value.len() > TOKEN_LEN_MAX || !visible {
+        return Err(OptionError::Token);
+    }
+    Ok(Secret::new(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_options_are_read() {
+        assert_eq!(DiscoveryOptions::parse([]), Ok(DiscoveryOptions::default()));
+        let options =
+            DiscoveryOptions::parse(["kv.path=/a//b/", "consul.token=x=y", "kv.path=c"]).unwrap();
+        assert_eq!(options.kv_path, "c");
+        assert_eq!(options.consul_token.unwrap().reveal(), "x=y");
+    }
+
+    #[test]
+    fn an_option_counts_more_than_the_environment() {
+        let token = |options: &[&str], env: Option<&str>| {
+            DiscoveryOptions::parse(options.iter().copied())
+                .and_then(|options| options.with_token_from_env(env))
+                .map(|options| options.consul_token.map(|token| token.reveal().to_owned()))
+        };
+        assert_eq!(token(&[], Some("env")), Ok(Some("env".to_owned())));
+        assert_eq!(
+            token(&["consul.token=opt"], Some("env")),
+            Ok(Some("opt".to_owned()))
+        );
+        assert_eq!(token(&[], Some("")), Ok(None));
+        assert_eq!(token(&[], None), Ok(None));
+        assert_eq!(token(&[], Some("a b")), Err(OptionError::Token));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (option, error) in [
+            ("kv.path", "--discovery-opt must contain key=value strings"),
+            ("", "--discovery-opt must contain key=value strings"),
+            ("kv.pth=x", "unknown --discovery-opt \"kv.pth\": the known"),
+            ("kv.cacertfile=/ca", "store TLS is not supported"),
+            ("kv.certfile=/c", "store TLS is not supported"),
+            ("kv.keyfile=/k", "store TLS is not supported"),
+            ("kv.path=", "it is empty"),
+            ("kv.path=../x", "\"..\" is not allowed"),
+            ("consul.token=", "invalid --discovery-opt consul.token"),
+            (
+                "consul.token=a\r\nb",
+                "invalid --discovery-opt consul.token",
+            ),
+        ] {
+            let found = DiscoveryOptions::parse([option]).unwrap_err().to_string();
+            assert!(found.contains(error), "{option}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_token_stays_out_of_debug_output() {
+        let options = DiscoveryOptions::parse(["consul.token=hunter2"]).unwrap();
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(option in "(kv\\.path|consul\\.token|\\PC{0,8})=?\\PC{0,20}") {
+            let _ = DiscoveryOptions::parse([option.as_str()]);
+        }
+    }
+}
