@@ -6,8 +6,10 @@
 
 pub mod address;
 pub mod api;
+pub mod cluster;
 pub mod discovery;
 pub mod duration;
+pub mod json;
 pub mod machine;
 pub mod rng;
 pub mod time;

@@ -1,0 +1,202 @@
+//! Finding a container by what a user calls it (spec/classic.md section 4.5).
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::container::{Container, bare};
+use super::{Cluster, Engine};
+
+/// Why a reference does not lead to one container.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// Nothing matches.
+    #[error("No such container: {0}")]
+    NotFound(String),
+    /// Several match.
+    #[error(
+        "multiple containers match {reference:?}: {}; give more of the ID or write <engine>/<name>",
+        candidates.join(", ")
+    )]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+        /// `<engine>/<name> (<short ID>)` of each, at most ten.
+        candidates: Vec<String>,
+    },
+}
+
+/// How many candidates an error names.
+const CANDIDATES_MAX: usize = 10;
+
+/// Length of a short ID.
+const SHORT: usize = 12;
+
+/// A container's place: engine slot and full ID.
+type Place = (u32, Arc<str>);
+
+/// Sorted keys, each with the places it leads to.
+type Keys = BTreeSet<(Arc<str>, u32, Arc<str>)>;
+
+/// Ways to a container that do not walk over all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    ids: Keys,
+    swarm_ids: Keys,
+    names: Keys,
+    execs: Keys,
+}
+
+impl Index {
+    pub(super) fn insert(&mut self, slot: u32, container: &Container) {
+        let id = &container.id;
+        self.ids.insert((id.clone(), slot, id.clone()));
+        if let Some(swarm_id) = container.swarm_id() {
+            self.swarm_ids.insert((swarm_id.into(), slot, id.clone()));
+        }
+        for name in &container.names {
+            self.names.insert((bare(name).into(), slot, id.clone()));
+        }
+        for exec in &container.execs {
+            self.insert_exec(slot, id, exec);
+        }
+    }
+
+    pub(super) fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
+        self.execs.insert((exec.into(), slot, id.clone()));
+    }
+
+    pub(super) fn remove(&mut self, slot: u32, container: &Container) {
+        let id = &container.id;
+        self.ids.remove(&(id.clone(), slot, id.clone()));
+        if let Some(swarm_id) = container.swarm_id() {
+            self.swarm_ids.remove(&(swarm_id.into(), slot, id.clone()));
+        }
+        for name in &container.names {
+            self.names.remove(&(bare(name).into(), slot, id.clone()));
+        }
+        for exec in &container.execs {
+            self.execs.remove(&(exec.as_str().into(), slot, id.clone()));
+        }
+    }
+
+    pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {
+        for container in engine.containers() {
+            self.remove(slot, container);
+        }
+    }
+}
+
+/// The entries whose key starts with `prefix`.
+fn starting<'a>(keys: &'a Keys, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
+    let from = (Arc::from(prefix), 0, Arc::from(""));
+    keys.range((Bound::Included(from), Bound::Unbounded))
+        .take_while(move |(key, _, _)| key.starts_with(prefix))
+        .map(|(key, slot, id)| (&**key, (*slot, id.clone())))
+}
+
+fn exactly(keys: &Keys, wanted: &str) -> BTreeSet<Place> {
+    starting(keys, wanted)
+        .take_while(|(key, _)| *key == wanted)
+        .map(|(_, place)| place)
+        .collect()
+}
+
+impl Cluster {
+    /// The container a user calls `reference`: by full or short ID, by swarm ID, by name, by `<engine>/<name>`, or by
+    /// an unambiguous prefix of an ID; the first of these that matches anything decides.
+    ///
+    /// # Errors
+    /// [`LookupError`] when none or several match.
+    pub fn container(&self, reference: &str) -> Result<(&Engine, &Container), LookupError> {
+        let not_found = || LookupError::NotFound(reference.to_owned());
+        if reference.is_empty() {
+            return Err(not_found());
+        }
+        let found = [
+            short_or_full(&self.index.ids, reference),
+            short_or_full(&self.index.swarm_ids, reference),
+            self.by_name(reference),
+            self.by_prefix(reference),
+        ]
+        .into_iter()
+        .find(|places| !places.is_empty())
+        .ok_or_else(not_found)?;
+        let mut hits = found.iter().filter_map(|place| self.at(place));
+        match (hits.next(), found.len()) {
+            (Some(hit), 1) => Ok(hit),
+            (None, _) => Err(not_found()),
+            (Some(first), _) => Err(LookupError::Ambiguous {
+                reference: reference.to_owned(),
+                candidates: std::iter::once(first)
+                    .chain(hits)
+                    .take(CANDIDATES_MAX)
+                    .map(|(engine, container)| describe(engine, container))
+                    .collect(),
+            }),
+        }
+    }
+
+    /// The container an exec instance belongs to.
+    #[must_use]
+    pub fn container_of_exec(&self, exec: &str) -> Option<(&Engine, &Container)> {
+        exactly(&self.index.execs, exec)
+            .iter()
+            .find_map(|place| self.at(place))
+    }
+
+    /// The container created under this swarm ID, the first if a client gave the same one to several.
+    #[must_use]
+    pub fn by_swarm_id(&self, swarm_id: &str) -> Option<(&Engine, &Container)> {
+        exactly(&self.index.swarm_ids, swarm_id)
+            .iter()
+            .find_map(|place| self.at(place))
+    }
+
+    /// The containers that have this name (without slash) on their engine.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = (&Engine, &Container)> {
+        exactly(&self.index.names, bare(name))
+            .into_iter()
+            .filter_map(|place| self.at(&place))
+    }
+
+    fn at(&self, (slot, id): &Place) -> Option<(&Engine, &Container)> {
+        let engine = self.engines.get(slot)?;
+        Some((engine, engine.container(id)?))
+    }
+
+    fn by_name(&self, reference: &str) -> BTreeSet<Place> {
+        let reference = bare(reference);
+        let mut places = exactly(&self.index.names, reference);
+        if let Some((node, name)) = reference.split_once('/') {
+            let on_node = |(slot, _): &Place| {
+                self.engines
+                    .get(slot)
+                    .is_some_and(|engine| engine.name() == node || engine.id() == node)
+            };
+            places.extend(exactly(&self.index.names, name).into_iter().filter(on_node));
+        }
+        places
+    }
+
+    fn by_prefix(&self, prefix: &str) -> BTreeSet<Place> {
+        starting(&self.index.ids, prefix)
+            .chain(starting(&self.index.swarm_ids, prefix))
+            .map(|(_, place)| place)
+            .take(CANDIDATES_MAX + 1)
+            .collect()
+    }
+}
+
+fn short_or_full(keys: &Keys, reference: &str) -> BTreeSet<Place> {
+    let full = exactly(keys, reference);
+    if full.is_empty() && reference.len() == SHORT {
+        return starting(keys, reference).map(|(_, place)| place).collect();
+    }
+    full
+}
+
+fn describe(engine: &Engine, container: &Container) -> String {
+    let short = container.id.get(..SHORT).unwrap_or(&container.id);
+    format!("{}/{} ({short})", engine.name(), container.name())
+}

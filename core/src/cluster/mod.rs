@@ -1,0 +1,401 @@
+//! The warm view of all engines: what every manager knows, kept up to date by the runtime, read by the API and the
+//! scheduler.
+//!
+//! Pure data and functions: no I/O, no clock. Engines are kept by the address discovery gave; who an engine *is*, is
+//! its daemon's ID. Two addresses of one daemon are never shown as two engines, and nothing here or elsewhere is
+//! deleted because of such a double.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::address::HostPort;
+use crate::time::Wall;
+
+mod container;
+mod engine;
+pub mod human;
+mod image;
+mod lookup;
+mod network;
+mod volume;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use container::{
+    Container, ContainerError, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
+    SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
+};
+pub use engine::{
+    ApiVersion, Engine, EngineState, EntryContext, InvalidApiVersion, NANO, Resources, Specs,
+    SpecsError,
+};
+pub use image::{Image, Reference};
+pub use lookup::LookupError;
+pub use network::Network;
+pub use volume::Volume;
+
+use lookup::Index;
+
+/// All engines and what runs on them.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    engines: BTreeMap<u32, Engine>,
+    slots: BTreeMap<HostPort, u32>,
+    next_slot: u32,
+    index: Index,
+}
+
+/// What [`Cluster::admit`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// First validation since it was discovered.
+    New,
+    /// Known, nothing that containers are shown with has changed.
+    Same,
+    /// Name, address, CPUs or clock changed: every container must be read anew.
+    Changed,
+    /// Another daemon answers at this address now; what was known of the old one is forgotten.
+    Replaced {
+        /// Daemon ID of before.
+        old: String,
+    },
+}
+
+/// Why the view refuses an engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// The address is not (or no longer) in the view.
+    #[error("engine {0} is not known")]
+    UnknownEngine(HostPort),
+    /// The same daemon is already known under another address.
+    #[error("ID duplicated. {id} shared by this node {this} and another node {other}")]
+    DuplicateId {
+        /// Daemon ID.
+        id: String,
+        /// The address that came second.
+        this: HostPort,
+        /// The address that came first.
+        other: HostPort,
+    },
+}
+
+impl Cluster {
+    /// No engines.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an engine that discovery announced, as pending. `false` when the address is known already.
+    pub fn add_engine(&mut self, address: &HostPort, now: Wall) -> bool {
+        if self.slots.contains_key(address) {
+            return false;
+        }
+        self.slots.insert(address.clone(), self.next_slot);
+        self.engines
+            .insert(self.next_slot, Engine::new(address.clone(), now));
+        self.next_slot += 1;
+        true
+    }
+
+    /// Takes out an engine that discovery no longer has; it is returned as disconnected.
+    pub fn remove_engine(&mut self, address: &HostPort, now: Wall) -> Option<Engine> {
+        let slot = self.slots.remove(address)?;
+        let mut engine = self.engines.remove(&slot)?;
+        self.index.remove_all(slot, &engine);
+        engine.state = EngineState::Disconnected;
+        engine.updated_at = now;
+        Some(engine)
+    }
+
+    /// Takes in what an engine says of itself. On success the engine has specs and keeps its state; call
+    /// [`Cluster::set_health`] when its containers have been read too.
+    ///
+    /// # Errors
+    /// [`ClusterError::DuplicateId`] when the daemon is known under another address. The engine stays (or becomes)
+    /// pending with that error, and whatever was known of it is left to the other address.
+    pub fn admit(
+        &mut self,
+        address: &HostPort,
+        ip: Option<IpAddr>,
+        specs: Specs,
+        now: Wall,
+    ) -> Result<Admission, ClusterError> {
+        let slot = self.slot(address)?;
+        let other = self
+            .engines
+            .iter()
+            .find(|(other, engine)| **other != slot && engine.id() == specs.id)
+            .map(|(_, engine)| engine.address.clone());
+        let Some(engine) = self.engines.get_mut(&slot) else {
+            return Err(ClusterError::UnknownEngine(address.clone()));
+        };
+        if let Some(other) = other {
+            let error = ClusterError::DuplicateId {
+                id: specs.id,
+                this: address.clone(),
+                other,
+            };
+            self.index.remove_all(slot, engine);
+            engine.clear();
+            engine.specs = None;
+            engine.state = EngineState::Pending;
+            engine.indicator = 0;
+            engine.error = Some(error.to_string());
+            engine.updated_at = now;
+            return Err(error);
+        }
+        let before = engine.entry_context();
+        let old = engine.specs.replace(specs).map(|specs| specs.id);
+        engine.ip = ip;
+        engine.updated_at = now;
+        let admission = match old {
+            None => Admission::New,
+            Some(old) if old != engine.id() => {
+                self.index.remove_all(slot, engine);
+                engine.clear();
+                Admission::Replaced { old }
+            }
+            Some(_) if before == engine.entry_context() => Admission::Same,
+            Some(_) => Admission::Changed,
+        };
+        Ok(admission)
+    }
+
+    /// Sets state, health indicator and the text shown as error. A healthy engine needs specs: without them it stays
+    /// pending.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn set_health(
+        &mut self,
+        address: &HostPort,
+        state: EngineState,
+        indicator: u8,
+        error: Option<String>,
+        now: Wall,
+    ) -> Result<(), ClusterError> {
+        let engine = self.engine_mut(address)?;
+        engine.state = match (state, &engine.specs) {
+            (EngineState::Healthy, None) => EngineState::Pending,
+            (state, _) => state,
+        };
+        engine.indicator = if engine.is_healthy() {
+            indicator.min(100)
+        } else {
+            0
+        };
+        engine.error = error;
+        engine.updated_at = now;
+        Ok(())
+    }
+
+    /// Replaces all containers of an engine. Exec instances already known of a container are kept.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn replace_containers(
+        &mut self,
+        address: &HostPort,
+        containers: Vec<Container>,
+    ) -> Result<(), ClusterError> {
+        let slot = self.slot(address)?;
+        let Some(engine) = self.engines.get_mut(&slot) else {
+            return Ok(());
+        };
+        self.index.remove_all(slot, engine);
+        let mut old = std::mem::take(&mut engine.containers);
+        engine.used = Resources::default();
+        for mut container in containers {
+            if let Some(old) = old.remove(&container.id) {
+                container.execs.extend(old.execs);
+            }
+            self.index.insert(slot, &container);
+            engine.insert_container(container);
+        }
+        Ok(())
+    }
+
+    /// Adds a container to an engine or replaces what was known of it.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn upsert_container(
+        &mut self,
+        address: &HostPort,
+        mut container: Container,
+    ) -> Result<(), ClusterError> {
+        let slot = self.slot(address)?;
+        let Some(engine) = self.engines.get_mut(&slot) else {
+            return Ok(());
+        };
+        if let Some(old) = engine.remove_container(&container.id) {
+            self.index.remove(slot, &old);
+            container.execs.extend(old.execs);
+        }
+        self.index.insert(slot, &container);
+        engine.insert_container(container);
+        Ok(())
+    }
+
+    /// Takes out one container; `false` when it was not known.
+    pub fn remove_container(&mut self, address: &HostPort, id: &str) -> bool {
+        let Some(slot) = self.slots.get(address) else {
+            return false;
+        };
+        let removed = self
+            .engines
+            .get_mut(slot)
+            .and_then(|engine| engine.remove_container(id));
+        if let Some(old) = &removed {
+            self.index.remove(*slot, old);
+        }
+        removed.is_some()
+    }
+
+    /// Remembers an exec instance that was made in a container; `false` when the container is not known.
+    pub fn add_exec(&mut self, address: &HostPort, container: &str, exec: &str) -> bool {
+        let Some(slot) = self.slots.get(address) else {
+            return false;
+        };
+        let found = self
+            .engines
+            .get_mut(slot)
+            .and_then(|engine| engine.containers.get_mut(container));
+        if let Some(container) = found {
+            container.execs.insert(exec.to_owned());
+            self.index.insert_exec(*slot, &container.id, exec);
+            return true;
+        }
+        false
+    }
+
+    /// Replaces all images of an engine.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn replace_images(
+        &mut self,
+        address: &HostPort,
+        images: Vec<Image>,
+    ) -> Result<(), ClusterError> {
+        self.engine_mut(address)?.images = images
+            .into_iter()
+            .map(|image| (image.id.clone(), image))
+            .collect();
+        Ok(())
+    }
+
+    /// Replaces all networks of an engine.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn replace_networks(
+        &mut self,
+        address: &HostPort,
+        networks: Vec<Network>,
+    ) -> Result<(), ClusterError> {
+        self.engine_mut(address)?.networks = networks
+            .into_iter()
+            .map(|network| (network.id.clone(), network))
+            .collect();
+        Ok(())
+    }
+
+    /// Adds a network to an engine or replaces what was known of it.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn upsert_network(
+        &mut self,
+        address: &HostPort,
+        network: Network,
+    ) -> Result<(), ClusterError> {
+        let networks = &mut self.engine_mut(address)?.networks;
+        networks.insert(network.id.clone(), network);
+        Ok(())
+    }
+
+    /// Takes out one network; `false` when it was not known.
+    pub fn remove_network(&mut self, address: &HostPort, id: &str) -> bool {
+        self.engine_mut(address)
+            .is_ok_and(|engine| engine.networks.remove(id).is_some())
+    }
+
+    /// Replaces all volumes of an engine.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn replace_volumes(
+        &mut self,
+        address: &HostPort,
+        volumes: Vec<Volume>,
+    ) -> Result<(), ClusterError> {
+        self.engine_mut(address)?.volumes = volumes
+            .into_iter()
+            .map(|volume| (volume.name.clone(), volume))
+            .collect();
+        Ok(())
+    }
+
+    /// Adds a volume to an engine or replaces what was known of it.
+    ///
+    /// # Errors
+    /// When the address is not known.
+    pub fn upsert_volume(
+        &mut self,
+        address: &HostPort,
+        volume: Volume,
+    ) -> Result<(), ClusterError> {
+        let volumes = &mut self.engine_mut(address)?.volumes;
+        volumes.insert(volume.name.clone(), volume);
+        Ok(())
+    }
+
+    /// Takes out one volume; `false` when it was not known.
+    pub fn remove_volume(&mut self, address: &HostPort, name: &str) -> bool {
+        self.engine_mut(address)
+            .is_ok_and(|engine| engine.volumes.remove(name).is_some())
+    }
+
+    /// The engine discovered at `address`.
+    #[must_use]
+    pub fn engine(&self, address: &HostPort) -> Option<&Engine> {
+        self.slots
+            .get(address)
+            .and_then(|slot| self.engines.get(slot))
+    }
+
+    /// All engines, in the order they were discovered.
+    pub fn engines(&self) -> impl ExactSizeIterator<Item = &Engine> {
+        self.engines.values()
+    }
+
+    /// All engines that have been validated, healthy now or not.
+    pub fn validated(&self) -> impl Iterator<Item = &Engine> {
+        self.engines().filter(|engine| engine.specs.is_some())
+    }
+
+    /// Another engine with the same host name as `engine`: names of both are ambiguous then.
+    #[must_use]
+    pub fn namesake(&self, engine: &Engine) -> Option<&Engine> {
+        let name = engine.specs.as_ref().map(|specs| &specs.name)?;
+        self.validated()
+            .find(|other| other.address != engine.address && other.name() == name)
+    }
+
+    fn slot(&self, address: &HostPort) -> Result<u32, ClusterError> {
+        self.slots
+            .get(address)
+            .copied()
+            .ok_or_else(|| ClusterError::UnknownEngine(address.clone()))
+    }
+
+    fn engine_mut(&mut self, address: &HostPort) -> Result<&mut Engine, ClusterError> {
+        let slot = self.slot(address)?;
+        self.engines
+            .get_mut(&slot)
+            .ok_or_else(|| ClusterError::UnknownEngine(address.clone()))
+    }
+}

@@ -1,0 +1,206 @@
+//! JSON objects taken apart one level at a time.
+//!
+//! Only the members that matter are looked at; the others stay the very bytes the sender wrote, in their order, so a
+//! field nobody here has heard of survives (DESIGN section 5, "pass through by default").
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// Why a JSON text could not be taken apart.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, or not an object, or a member twice.
+    #[error("invalid JSON: {0}")]
+    Invalid(#[from] serde_json::Error),
+}
+
+/// A JSON object whose member values are kept as written.
+#[derive(Clone, Debug, Default)]
+pub struct RawObject {
+    members: Vec<(String, Box<RawValue>)>,
+}
+
+impl RawObject {
+    /// Takes an object apart. `{}` and `null` are both empty objects, as Docker treats them.
+    ///
+    /// # Errors
+    /// When `text` is not an object, or names a member twice (also when the names differ only in case: the engine
+    /// ignores case, so it and we could otherwise read different values from one body).
+    pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        let object: Option<Self> = serde_json::from_slice(text)?;
+        Ok(object.unwrap_or_default())
+    }
+
+    /// The value of a member, its name compared as Docker does (ignoring case).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        self.position(name)
+            .and_then(|at| self.members.get(at))
+            .map(|(_, value)| &**value)
+    }
+
+    /// A member decoded; `None` when it is absent or null.
+    ///
+    /// # Errors
+    /// When the member has another type.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Result<Option<T>, JsonError> {
+        match self.get(name) {
+            Some(value) => Ok(serde_json::from_str(value.get())?),
+            None => Ok(None),
+        }
+    }
+
+    /// Sets a member, in its old place if there is one, else at the end.
+    pub fn set(&mut self, name: &str, value: Box<RawValue>) {
+        let at = self.position(name);
+        match at.and_then(|at| self.members.get_mut(at)) {
+            Some((_, old)) => *old = value,
+            None => self.members.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) -> Option<Box<RawValue>> {
+        let at = self.position(name)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.members
+            .iter()
+            .map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    /// The object as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = String::from("{");
+        for (name, value) in self.iter() {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            push_string(&mut out, name);
+            out.push(':');
+            out.push_str(value.get());
+        }
+        out.push('}');
+        out
+    }
+
+    /// The object as one raw value.
+    ///
+    /// # Errors
+    /// Never for an object that was parsed; [`JsonError`] when a raw value was damaged.
+    pub fn to_raw(&self) -> Result<Box<RawValue>, JsonError> {
+        Ok(RawValue::from_string(self.to_json())?)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|(own, _)| same(own, name))
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub fn push_string(out: &mut String, text: &str) {
+    // Serialising a str cannot fail; were it to, an empty string keeps the document valid.
+    out.push_str(&serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));
+}
+
+/// `value` as a raw JSON value.
+///
+/// # Errors
+/// When `value` cannot be written as JSON.
+pub fn raw<T: serde::Serialize>(value: &T) -> Result<Box<RawValue>, JsonError> {
+    Ok(serde_json::value::to_raw_value(value)?)
+}
+
+/// Whether Go's `encoding/json` takes two member names for the same field: simple case folding, in which the long s
+/// and the Kelvin sign are the only characters outside ASCII that meet ASCII letters.
+fn same(a: &str, b: &str) -> bool {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    a == b || a.chars().map(fold).eq(b.chars().map(fold))
+}
+
+impl<'de> Deserialize<'de> for RawObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = RawObject;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
+                let mut object = RawObject::default();
+                let mut seen = std::collections::BTreeSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let folded = name
+                        .replace('\u{17f}', "s")
+                        .replace('\u{212a}', "k")
+                        .to_ascii_lowercase();
+                    if !seen.insert(folded) {
+                        return Err(A::Error::custom(format!("member {name:?} occurs twice")));
+                    }
+                    object.members.push((name, map.next_value()?));
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn unknown_members_and_their_order_survive() {
+        let text = br#"{"Zeta": 1.50 ,"Image":"a","New":{"x":[1, 2]}}"#;
+        let mut object = RawObject::parse(text).unwrap();
+        object.set("image", raw(&"b").unwrap());
+        object.set("Labels", raw(&["l"]).unwrap());
+        assert_eq!(
+            object.to_json(),
+            r#"{"Zeta":1.50,"Image":"b","New":{"x":[1, 2]},"Labels":["l"]}"#
+        );
+        assert!(object.remove("NEW").is_some());
+        assert_eq!(object.read::<String>("Image").unwrap().unwrap(), "b");
+        assert!(object.read::<u8>("Image").is_err());
+    }
+
+    #[test]
+    fn a_member_named_twice_is_refused_however_it_is_spelled() {
+        for text in [
+            r#"{"Labels":{},"Labels":{}}"#,
+            r#"{"Labels":{},"labels":{}}"#,
+            "{\"Labels\":{},\"Label\u{17f}\":{}}",
+        ] {
+            let error = RawObject::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("occurs twice"), "{error}");
+        }
+        assert!(RawObject::parse(b"null").unwrap().iter().next().is_none());
+        assert!(RawObject::parse(b"[]").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_round_trips(text in "\\PC{0,60}", key in "[a-z]{1,5}") {
+            let _ = RawObject::parse(text.as_bytes());
+            let mut object = RawObject::default();
+            object.set(&key, raw(&text).unwrap());
+            let again = RawObject::parse(object.to_json().as_bytes()).unwrap();
+            prop_assert_eq!(again.read::<String>(&key).unwrap().unwrap(), text);
+        }
+    }
+}
