@@ -30,17 +30,19 @@ pub const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 /// `Content-Length`, `Host` and headers of [`OWN_PREFIX`] stay even when `Connection` names them: a peer must not be
 /// able to take away what the next hop relies on.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+    let named: Vec<HeaderName> = connection_tokens(headers)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !is_protected(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Whether `Connection` names `token`.
+#[must_use]
+pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
+    connection_tokens(headers).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// Removes every header a client could use to pose as a manager, in both spellings: some peers read `_` as `-`.
@@ -61,6 +63,14 @@ pub fn set_identity(headers: &mut HeaderMap, api_version: &HeaderValue, server: 
     headers.insert(SERVER, server.clone());
 }
 
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
 fn is_protected(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || *name == HOST || is_own(name)
 }
@@ -72,4 +82,105 @@ fn is_own(name: &HeaderName) -> bool {
             .iter()
             .zip(OWN_PREFIX.bytes())
             .all(|(found, own)| *found == own || (own == b'-' && *found == b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::try_from(*value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    fn left(lines: &[(&str, &str)]) -> Vec<String> {
+        let mut headers = map(lines);
+        remove_hop_by_hop(&mut headers);
+        headers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_and_those_connection_names_go() {
+        let lines = [
+            ("Connection", "close, X-Foo"),
+            ("Connection", " x-bar ,"),
+            ("Keep-Alive", "5"),
+            ("TE", "trailers"),
+            ("Trailer", "x"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "tcp"),
+            ("Proxy-Connection", "keep-alive"),
+            ("Proxy-Authorization", "x"),
+            ("Proxy-Authenticate", "x"),
+            ("X-Foo", "1"),
+            ("X-Bar", "1"),
+            ("X-Foo-Bar", "1"),
+            ("X-Registry-Auth", "1"),
+        ];
+        assert_eq!(left(&lines), ["x-foo-bar", "x-registry-auth"]);
+    }
+
+    #[test]
+    fn connection_takes_neither_our_headers_nor_the_framing() {
+        let lines = [
+            (
+                "Connection",
+                "X-Swarm-Epoch, content-length, host, x_swarm_hop",
+            ),
+            ("X-Swarm-Epoch", "7"),
+            ("X_Swarm_Hop", "1"),
+            ("Content-Length", "3"),
+            ("Host", "a"),
+        ];
+        assert_eq!(
+            left(&lines),
+            ["x-swarm-epoch", "x_swarm_hop", "content-length", "host"]
+        );
+    }
+
+    #[test]
+    fn connection_with_bytes_that_are_no_text_still_counts() {
+        let mut headers = map(&[("X-Foo", "1")]);
+        headers.insert(CONNECTION, HeaderValue::from_bytes(b"\xff, x-foo").unwrap());
+        remove_hop_by_hop(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn a_client_cannot_pose_as_a_manager_in_any_spelling() {
+        let mut headers = map(&[
+            ("X-Swarm-Epoch", "7"),
+            ("X_Swarm-Hop", "1"),
+            ("x-swarm_request", "1"),
+            ("X-Swarmed", "1"),
+        ]);
+        remove_own(&mut headers);
+        assert_eq!(
+            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-swarmed"]
+        );
+    }
+
+    #[test]
+    fn an_answer_names_the_api_and_the_server_once() {
+        let mut headers = map(&[
+            ("Server", "Docker/27"),
+            ("Server", "x"),
+            ("Api-Version", "1"),
+        ]);
+        set_identity(
+            &mut headers,
+            &HeaderValue::from_static("1.43"),
+            &HeaderValue::from_static("swarm/2"),
+        );
+        assert_eq!(headers.get_all(SERVER).iter().count(), 1);
+        assert_eq!(headers.get_all(API_VERSION).iter().count(), 1);
+        assert_eq!(headers[API_VERSION], "1.43");
+    }
 }

@@ -6,6 +6,7 @@ pub mod error;
 pub mod headers;
 pub mod server;
 pub mod timer;
+pub mod upgrade;
 
 pub use body::{Body, BodyError};
 pub use client::{Client, SendError};
