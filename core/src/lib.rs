@@ -7,6 +7,7 @@
 pub mod address;
 pub mod api;
 pub mod cluster;
+pub mod config;
 pub mod discovery;
 pub mod duration;
 pub mod json;

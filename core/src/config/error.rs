@@ -1,0 +1,214 @@
+//! What is wrong with a configuration, and what is merely unwise.
+
+use std::fmt;
+
+use super::listen::ListenError;
+use super::placement::{known_filters, known_strategies};
+use crate::address::{HostPort, ListenAddress};
+use crate::discovery::{DiscoveryError, OptionError, PathError};
+use crate::duration::DurationError;
+
+/// Why a command cannot start. The first error found is the one reported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No discovery URL, neither as argument nor as `SWARM_DISCOVERY`.
+    #[error("discovery required to {purpose}. See 'swarm {command} --help'.")]
+    DiscoveryRequired {
+        /// What the command does.
+        purpose: &'static str,
+        /// The command.
+        command: &'static str,
+    },
+    /// More than one argument. Classic Swarm fell back to `SWARM_DISCOVERY` silently (defect C2).
+    #[error(
+        "'swarm {command}' takes one <discovery> argument, but {count} were given: {arguments}"
+    )]
+    ManyArguments {
+        /// The command.
+        command: &'static str,
+        /// How many there were.
+        count: usize,
+        /// The arguments, quoted.
+        arguments: String,
+    },
+    /// A duration flag is not a duration.
+    #[error("invalid {flag}: {cause}")]
+    Duration {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with it.
+        cause: DurationError,
+    },
+    /// A number flag is not a number. Classic Swarm read some of them as 0 (defect C5).
+    #[error("invalid {flag}: {value:?} is not a {kind}")]
+    Number {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What is needed.
+        kind: &'static str,
+    },
+    /// `--timeout` is not positive.
+    #[error("--timeout should be a positive number")]
+    Timeout,
+    /// A discovery option cannot be used.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The discovery URL cannot be used.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// The prefix and `kv.path` give no keys.
+    #[error("the keys of this cluster cannot be built from its prefix and kv.path: {0}")]
+    Keys(PathError),
+    /// `CONSUL_HTTP_AUTH` asks for something this build does not send.
+    #[error(
+        "CONSUL_HTTP_AUTH is set, but basic authentication towards Consul is not supported by this version: \
+         use an ACL token (--discovery-opt consul.token=… or CONSUL_HTTP_TOKEN), or unset it"
+    )]
+    ConsulBasicAuth,
+    /// `join` without an address.
+    #[error("missing mandatory --advertise flag")]
+    AdvertiseMissing,
+    /// `manage --replication` without an address.
+    #[error("--advertise address must be provided when using --replication")]
+    AdvertiseMissingForReplication,
+    /// The advertised address has the wrong form.
+    #[error("--advertise should be of the form ip:port or hostname:port")]
+    AdvertiseForm,
+    /// The advertised address means "all interfaces": nobody can connect to it (defect C7).
+    #[error(
+        "--advertise {0} is an unspecified address, which nobody can connect to: give the address of this machine"
+    )]
+    AdvertiseUnspecified(HostPort),
+    /// `--delay` is negative.
+    #[error("--delay should not be a negative number")]
+    DelayNegative,
+    /// `--heartbeat` is below a second.
+    #[error("--heartbeat should be at least one second")]
+    HeartbeatTooShort,
+    /// `--ttl` does not outlive a heartbeat.
+    #[error("--ttl must be strictly superior to the heartbeat value")]
+    TtlTooShort,
+    /// TLS without certificate or key.
+    #[error("--tlscert and --tlskey must be provided when using --tls")]
+    TlsPair,
+    /// Verification without a CA.
+    #[error("--tlscacert must be provided when using --tlsverify")]
+    TlsCa,
+    /// TLS files without TLS.
+    #[error("--tlscert, --tlskey and --tlscacert require the use of either --tls or --tlsverify")]
+    TlsUnused,
+    /// TLS was asked for.
+    #[error(
+        "TLS is not supported by this version yet: remove --tls and --tlsverify, and keep the ports inside a \
+         network you trust"
+    )]
+    TlsNotYet,
+    /// `--require-tls` with a listener that has none.
+    #[error(
+        "--require-tls refuses to listen on {0} without TLS, which is not supported by this version yet: \
+         listen on a loopback address or a unix socket"
+    )]
+    TlsRequired(ListenAddress),
+    /// `--engine-refresh-min-interval` is not positive.
+    #[error("min refresh interval should be a positive number")]
+    RefreshMin,
+    /// The refresh intervals are the wrong way round.
+    #[error("max refresh interval cannot be less than min refresh interval")]
+    RefreshMax,
+    /// The deprecated flag has a value of its own.
+    #[error("--engine-refresh-retry is deprecated. Use --engine-failure-retry")]
+    RefreshRetry,
+    /// `--engine-failure-retry` is not positive.
+    #[error("invalid failure retry count")]
+    FailureRetry,
+    /// An unknown strategy.
+    #[error("strategy not supported: {0:?} (known: {known})", known = known_strategies())]
+    Strategy(String),
+    /// An unknown filter.
+    #[error("filter not supported: {0:?} (known: {known})", known = known_filters())]
+    Filter(String),
+    /// An unknown cluster driver.
+    #[error("unsupported cluster {0:?}")]
+    Driver(String),
+    /// A cluster option without `=`. Classic Swarm crashed (defect C5).
+    #[error("--cluster-opt must contain key=value strings: {0:?}")]
+    ClusterOption(String),
+    /// An unknown cluster option. Classic Swarm ignored it (defect C5).
+    #[error(
+        "unknown --cluster-opt {0:?}: the known keys are swarm.overcommit and swarm.createretry"
+    )]
+    ClusterOptionKey(String),
+    /// Overcommit of -1 or less; the text has six decimals.
+    #[error("swarm.overcommit should be larger than -1, {0} is invalid")]
+    Overcommit(String),
+    /// A negative retry count.
+    #[error("swarm.createretry can not be negative, {0} is invalid")]
+    CreateRetry(i64),
+    /// `--replication-ttl` is not positive.
+    #[error("--replication-ttl should be a positive number")]
+    ReplicationTtl,
+    /// `--replication-ttl` is too short for the store's round trips.
+    #[error("--replication-ttl should be at least 500ms")]
+    ReplicationTtlTooShort,
+    /// `--primary-wait` is negative.
+    #[error("--primary-wait should not be a negative number")]
+    PrimaryWait,
+    /// An unknown way to fence.
+    #[error("unknown --fence {0:?}: use verify or lease")]
+    Fence(String),
+    /// Replication without a store.
+    #[error("Leader election is only supported with consul, etcd and zookeeper discovery.")]
+    ReplicationNeedsStore,
+    /// A listen address cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// `status` and `step-down` were given an address nobody can connect to.
+    #[error("--host {0:?} is not an address to connect to: use <ip>:<port> or unix://<path>")]
+    Endpoint(String),
+    /// `swarm dev` cannot start so many.
+    #[error("{flag} should be a number from {least} to {most}")]
+    DevCount {
+        /// The flag.
+        flag: &'static str,
+        /// Smallest value.
+        least: u8,
+        /// Largest value.
+        most: u8,
+    },
+}
+
+/// Something to log before starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Only this machine can reach the advertised address.
+    AdvertiseLoopback(HostPort),
+    /// Whoever can connect controls every engine.
+    InsecureListener(ListenAddress),
+    /// `swarm.overcommit` is between -1 and 0.
+    NegativeOvercommit,
+    /// The flag is accepted and does nothing.
+    NoEffect(&'static str),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AdvertiseLoopback(address) => write!(
+                f,
+                "--advertise {address} is a loopback address: other machines cannot connect to it"
+            ),
+            Self::InsecureListener(address) => write!(
+                f,
+                "Listening on {address} without TLS: whoever can connect has root-equivalent power on all engines"
+            ),
+            Self::NegativeOvercommit => f.write_str(
+                "-1 < swarm.overcommit < 0 will make swarm take less resource than docker engine offers",
+            ),
+            Self::NoEffect(flag) => {
+                write!(f, "{flag} has no effect: containers are always kept up to date")
+            }
+        }
+    }
+}
