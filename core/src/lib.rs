@@ -12,5 +12,6 @@ pub mod discovery;
 pub mod duration;
 pub mod json;
 pub mod machine;
+pub mod proxy;
 pub mod rng;
 pub mod time;

@@ -1,0 +1,95 @@
+//! Which manager is the primary: what the election says, and what other managers hint at.
+
+use super::{Server, View};
+use crate::address::HostPort;
+
+/// The election's view and at most one newer hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Primary {
+    own_address: HostPort,
+    view: View,
+    /// Counts the views: an attempt under an older one may be tried again at once.
+    generation: u64,
+    /// The newest epoch a view named: its tunnels stay.
+    epoch: u64,
+    /// A primary newer than the view's, named by a manager that is not it any more.
+    hint: Option<(HostPort, u64)>,
+}
+
+impl Primary {
+    pub(super) fn new(own_address: HostPort) -> Self {
+        Self {
+            own_address,
+            view: View::Unknown,
+            generation: 0,
+            epoch: 0,
+            hint: None,
+        }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes the election's view. Whether it is another one.
+    pub(super) fn learn(&mut self, view: View) -> bool {
+        if view == self.view {
+            return false;
+        }
+        self.view = view;
+        self.generation = self.generation.wrapping_add(1);
+        if let View::Primary { epoch, local, .. } = self.view {
+            self.epoch = epoch;
+            // A lease of one's own outweighs whatever others say.
+            self.hint = self
+                .hint
+                .take()
+                .filter(|(_, hinted)| !local && *hinted > epoch);
+        }
+        true
+    }
+
+    /// Drops the hint if an attempt on its word did not work.
+    pub(super) fn doubt(&mut self, attempted_epoch: u64) {
+        self.hint = self
+            .hint
+            .take()
+            .filter(|(_, epoch)| *epoch != attempted_epoch);
+    }
+
+    /// Believes a hint that is newer than what is known, until it fails or the view has caught up.
+    pub(super) fn hear(&mut self, hint: (HostPort, u64)) {
+        let newest = self.hint.as_ref().map_or(self.epoch, |(_, epoch)| *epoch);
+        if hint.1 > newest && hint.0 != self.own_address {
+            self.hint = Some(hint);
+        }
+    }
+
+    /// Who gets the next attempt, and under which epoch.
+    pub(super) fn target(&self) -> Option<(Server, u64)> {
+        if let Some((address, epoch)) = &self.hint {
+            return Some((Server::Remote(address.clone()), *epoch));
+        }
+        match &self.view {
+            View::Unknown => None,
+            View::Primary {
+                epoch, local: true, ..
+            } => Some((Server::Local, *epoch)),
+            // A record of an earlier life of this manager.
+            View::Primary { address, .. } if *address == self.own_address => None,
+            View::Primary { address, epoch, .. } => Some((Server::Remote(address.clone()), *epoch)),
+        }
+    }
+
+    /// The primary to name to a peer that took this manager for it.
+    pub(super) fn other(&self) -> Option<(HostPort, u64)> {
+        match self.target()? {
+            (Server::Remote(address), epoch) => Some((address, epoch)),
+            (Server::Local, _) => None,
+        }
+    }
+}
