@@ -24,4 +24,4 @@ pub use table::{
     ContainerAction, ExecAction, Fixed, ImageAction, Method, NetworkAction, ObjectAction,
     ObjectKind, PluginAction, VolumeAction,
 };
-pub use version::ApiVersion;
+pub use version::{ApiVersion, VersionError};

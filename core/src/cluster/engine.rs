@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use super::image::Image;
 use super::network::Network;
 use super::volume::Volume;
 use crate::address::HostPort;
+use crate::api::{ApiVersion, VersionError};
 use crate::time::Wall;
 
 /// Where an engine stands (spec/classic.md section 6.1).
@@ -94,50 +94,6 @@ pub struct Specs {
     pub api_version_min: Option<ApiVersion>,
     /// Nanoseconds to add to the engine's times to get the manager's; 0 below two seconds.
     pub clock_offset: i64,
-}
-
-/// A version of the Docker API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ApiVersion {
-    /// The number before the dot.
-    pub major: u16,
-    /// The number after the dot.
-    pub minor: u16,
-}
-
-impl ApiVersion {
-    /// `major.minor`.
-    #[must_use]
-    pub const fn new(major: u16, minor: u16) -> Self {
-        Self { major, minor }
-    }
-}
-
-impl fmt::Display for ApiVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-/// The text is not of the form `1.41`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid API version {0:?}")]
-pub struct InvalidApiVersion(pub String);
-
-impl FromStr for ApiVersion {
-    type Err = InvalidApiVersion;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |digits: &str| -> Option<u16> {
-            digits
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| digits.parse().ok())?
-        };
-        text.split_once('.')
-            .and_then(|(major, minor)| Some(Self::new(number(major)?, number(minor)?)))
-            .ok_or_else(|| InvalidApiVersion(text.to_owned()))
-    }
 }
 
 /// What rewriting a container's list entry needs to know of its engine.
@@ -352,7 +308,7 @@ pub enum SpecsError {
         /// The engine.
         address: HostPort,
         /// What is wrong.
-        source: InvalidApiVersion,
+        source: VersionError,
     },
 }
 

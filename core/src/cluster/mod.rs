@@ -13,10 +13,14 @@ use crate::time::Wall;
 
 mod container;
 mod engine;
+mod filters;
 pub mod human;
 mod image;
+mod info;
+mod list;
 mod lookup;
 mod network;
+mod objects;
 mod volume;
 
 #[cfg(test)]
@@ -26,11 +30,11 @@ pub use container::{
     Container, ContainerError, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
     SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
-pub use engine::{
-    ApiVersion, Engine, EngineState, EntryContext, InvalidApiVersion, NANO, Resources, Specs,
-    SpecsError,
-};
+pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
+pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};
+pub use info::{ClusterInfo, HostInfo, Replication, Role};
+pub use list::{ContainerQuery, Row, write_rows};
 pub use lookup::LookupError;
 pub use network::Network;
 pub use volume::Volume;

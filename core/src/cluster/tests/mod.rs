@@ -1,6 +1,9 @@
 use super::*;
 use serde_json::json;
 
+mod info;
+mod lists;
+
 pub(crate) const NOW: Wall = Wall(1_700_000_000 * NANO);
 
 pub(crate) fn address(number: usize) -> HostPort {
