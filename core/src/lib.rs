@@ -14,4 +14,5 @@ pub mod json;
 pub mod machine;
 pub mod proxy;
 pub mod rng;
+pub mod scheduler;
 pub mod time;

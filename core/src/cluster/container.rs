@@ -213,11 +213,10 @@ impl Container {
             .created
             .as_deref()
             .and_then(human::parse_time)
-            .unwrap_or(Wall(
-                u64::try_from(listed.created)
-                    .unwrap_or(0)
-                    .saturating_mul(NANO),
-            ));
+            .unwrap_or_else(|| {
+                let seconds = u64::try_from(listed.created).unwrap_or(0);
+                Wall(seconds.saturating_mul(NANO))
+            });
         let created = engine.shift(created);
         let names = listed.names.unwrap_or_default();
         let config = inspected.config.unwrap_or_default();

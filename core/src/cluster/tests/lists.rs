@@ -219,9 +219,8 @@ fn images_of_several_engines_are_merged() {
     assert!(cluster.image_holders("lib/c:2").is_empty());
 }
 
-#[test]
-fn local_networks_and_volumes_carry_their_engine() {
-    // spec/classic.md sections 7.1 and 7.3
+/// Two engines, each with a local `bridge` and volume `data`, sharing the network `over` and the volume `shared`.
+fn shared_objects() -> Cluster {
     let mut cluster = cluster(&[(1, 1), (1, 1)]);
     for number in 0..2 {
         let networks = format!(
@@ -240,17 +239,25 @@ fn local_networks_and_volumes_carry_their_engine() {
             .replace_volumes(&address(number), Volume::parse_list(volumes).unwrap())
             .unwrap();
     }
-    let names = |text: &str, member: &str| -> Vec<String> {
-        let json: serde_json::Value = serde_json::from_str(text).unwrap();
-        let list = if member.is_empty() {
-            &json
-        } else {
-            &json[member]
-        };
-        let list = list.as_array().unwrap().iter();
-        list.map(|one| one["Name"].as_str().unwrap().to_owned())
-            .collect()
+    cluster
+}
+
+fn names(text: &str, member: &str) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(text).unwrap();
+    let list = if member.is_empty() {
+        &json
+    } else {
+        &json[member]
     };
+    let list = list.as_array().unwrap().iter();
+    list.map(|one| one["Name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn local_networks_and_volumes_carry_their_engine() {
+    // spec/classic.md sections 7.1 and 7.3
+    let cluster = shared_objects();
     let networks = |filters: serde_json::Value| {
         names(
             &cluster
