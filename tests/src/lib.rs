@@ -1,1 +1,19 @@
 //! Fixtures for the integration tests: real managers, real engines, a modelled or real store.
+//!
+//! Everything listens on loopback. Whatever a fixture started is gone when it is dropped, and at the latest when the
+//! test process has ended, however that happened (see [`scratch`]).
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real processes live in real time and outside any Platform"
+)]
+
+pub mod docker;
+pub mod engines;
+pub mod http;
+pub mod manager;
+pub mod ports;
+pub mod process;
+pub mod real;
+pub mod scratch;
+
+pub mod wait;

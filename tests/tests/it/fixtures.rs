@@ -1,0 +1,4 @@
+//! The fixtures themselves: a fixture that lies makes every test built on it lie.
+
+mod docker_engines;
+mod processes;

@@ -1,0 +1,8 @@
+//! All integration tests, in one binary: it links once, and the fixtures are shared.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real processes live in real time and outside any Platform"
+)]
+
+mod dependencies;
+mod fixtures;
