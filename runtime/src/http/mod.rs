@@ -5,6 +5,7 @@ pub mod client;
 pub mod error;
 pub mod headers;
 pub mod server;
+mod strict;
 pub mod timer;
 pub mod upgrade;
 

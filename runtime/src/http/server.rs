@@ -4,26 +4,35 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::DATE;
+use bytes::Bytes;
+use http::header::{CONNECTION, DATE, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::body::{self, Body};
+use super::body::{self, Body, BodyError};
 use super::error::error;
+use super::strict::{self, Scanner};
 use super::timer::PlatformTimer;
 use crate::platform::{BoxFuture, BoxIo, Listener, SharedPlatform, sleep, timeout};
+
+mod guard;
+
+use guard::{Guard, Watch};
 
 /// Bounds of a [`Server`]. The default holds the values of DESIGN.md section 9.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
-    /// Open connections over all listeners, upgraded ones excluded.
+    /// Open connections over all listeners, upgraded ones included.
     pub max_connections: usize,
     /// Bytes of a request line and headers.
     pub max_head_bytes: usize,
@@ -31,6 +40,9 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
+    /// How long an answer may still take after the client has closed its direction. Such a client has most often left,
+    /// and the Docker Engine cancels its request at once; a script that pipes a request into `nc` still gets its answer.
+    pub half_close_grace: Duration,
 }
 
 impl Default for ServerConfig {
@@ -40,6 +52,7 @@ impl Default for ServerConfig {
             max_head_bytes: 64 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
+            half_close_grace: Duration::from_secs(1),
         }
     }
 }
@@ -71,6 +84,7 @@ pub struct Server {
 
 struct Shared {
     platform: SharedPlatform,
+    timer: PlatformTimer,
     config: ServerConfig,
     handler: Arc<dyn Handler>,
     room: Arc<Semaphore>,
@@ -91,6 +105,7 @@ impl Server {
         let room = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
+                timer: PlatformTimer::new(Arc::clone(&platform)),
                 platform,
                 config,
                 handler,
@@ -102,12 +117,17 @@ impl Server {
 
     /// Accepts from `listener` until [`Server::shutdown`].
     pub fn serve(&self, listener: Box<dyn Listener>) {
-        let task = accept_all(
-            Arc::clone(&self.shared),
-            listener,
-            self.shared.phase.subscribe(),
-        );
+        let phase = self.shared.phase.subscribe();
+        let task = accept_all(Arc::clone(&self.shared), listener, phase);
         self.shared.platform.spawn("http-accept", Box::pin(task));
+    }
+
+    /// Serves one connection that was accepted elsewhere. Closes it at once when there is no room.
+    pub fn serve_stream(&self, io: BoxIo, address: &str) {
+        if let Ok(permit) = Arc::clone(&self.shared.room).try_acquire_owned() {
+            let phase = self.shared.phase.subscribe();
+            spawn_connection(&self.shared, io, address, permit, phase);
+        }
     }
 
     /// Stops accepting, lets requests in flight finish for at most `grace`, then drops what is left.
@@ -116,18 +136,25 @@ impl Server {
     pub async fn shutdown(&self, grace: Duration) {
         let shared = &self.shared;
         shared.phase.send_replace(Phase::Draining);
-        if timeout(&*shared.platform, grace, shared.phase.closed())
-            .await
-            .is_err()
-        {
+        let drained = timeout(&*shared.platform, grace, shared.phase.closed()).await;
+        if drained.is_err() {
             shared.phase.send_replace(Phase::Closed);
             shared.phase.closed().await;
         }
     }
+
+    /// Open sockets, upgraded ones included.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        let shared = &self.shared;
+        let room = shared.config.max_connections.min(Semaphore::MAX_PERMITS);
+        room.saturating_sub(shared.room.available_permits())
+    }
 }
 
-/// How long to wait after a failed accept: a full file table does not empty faster when asked more often.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept, doubled with each further failure: a full file table does not empty faster when it
+/// is asked more often.
+const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 async fn accept_all(
     shared: Arc<Shared>,
@@ -135,29 +162,27 @@ async fn accept_all(
     mut phase: watch::Receiver<Phase>,
 ) {
     let address = listener.local_address();
+    let (shortest, longest) = ACCEPT_PAUSE;
+    let mut pause = Duration::ZERO;
     loop {
+        // The connection's receiver must not have seen a phase this loop has not seen.
+        let connection_phase = phase.clone();
         let accepted = tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-            accepted = accept_one(&shared, &mut *listener) => accepted,
+            accepted = accept_one(&shared, &mut *listener, pause) => accepted,
         };
         match accepted {
             Ok((io, peer, permit)) => {
-                let peer = Peer {
-                    address: peer.into(),
-                };
-                let task = serve_connection(
-                    Arc::clone(&shared),
-                    io,
-                    peer,
-                    permit,
-                    shared.phase.subscribe(),
-                );
-                shared.platform.spawn("http-connection", Box::pin(task));
+                pause = Duration::ZERO;
+                spawn_connection(&shared, io, &peer, permit, connection_phase);
             }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept a connection");
-                sleep(&*shared.platform, ACCEPT_PAUSE).await;
+                if pause.is_zero() {
+                    tracing::warn!(%address, %error, "cannot accept connections, trying on");
+                }
+                pause = (pause * 2).clamp(shortest, longest);
             }
         }
     }
@@ -166,36 +191,63 @@ async fn accept_all(
 async fn accept_one(
     shared: &Shared,
     listener: &mut dyn Listener,
+    pause: Duration,
 ) -> std::io::Result<(BoxIo, String, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(&shared.room)
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
+    if !pause.is_zero() {
+        sleep(&*shared.platform, pause).await;
+    }
+    let room = Arc::clone(&shared.room).acquire_owned();
+    let permit = room.await.map_err(std::io::Error::other)?;
     let (io, peer) = listener.accept().await?;
     Ok((io, peer, permit))
 }
 
+fn spawn_connection(
+    shared: &Arc<Shared>,
+    io: BoxIo,
+    address: &str,
+    permit: OwnedSemaphorePermit,
+    phase: watch::Receiver<Phase>,
+) {
+    let (guard, watch) = Guard::new(
+        io,
+        permit,
+        Arc::clone(&shared.platform),
+        Scanner::new(shared.config.max_head_bytes),
+        shared.config.head_timeout,
+    );
+    let peer = Peer {
+        address: address.into(),
+    };
+    let task = serve_connection(Arc::clone(shared), guard, watch, peer, phase);
+    shared.platform.spawn("http-connection", Box::pin(task));
+}
+
 async fn serve_connection(
     shared: Arc<Shared>,
-    io: BoxIo,
+    guard: Guard,
+    watch: Watch,
     peer: Peer,
-    _permit: OwnedSemaphorePermit,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let address = Arc::clone(&peer.address);
+    let busy = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request: Request<Incoming>| {
-        let answer = answer(Arc::clone(&shared), request, peer.clone());
+        let answering = Answering::begin(&busy);
+        let answer = answer(Arc::clone(&shared), request, peer.clone(), answering);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = Builder::new()
-        .timer(PlatformTimer::new(Arc::clone(&shared.platform)))
+        .timer(shared.timer.clone())
+        // hyper counts this from the end of the response before; `Guard` bounds the time from a head's first byte.
         .header_read_timeout(shared.config.idle_timeout)
         .max_header_size(shared.config.max_head_bytes)
+        .max_buf_size(shared.config.max_head_bytes.max(MIN_BUFFER))
         .auto_date_header(false)
         .half_close(true)
-        .serve_connection(TokioIo::new(io), service)
+        .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
+    let mut gone = std::pin::pin!(client_gone(&shared, &watch, &busy));
     let ended = loop {
         tokio::select! {
             biased;
@@ -206,20 +258,127 @@ async fn serve_connection(
                 }
                 connection.as_mut().graceful_shutdown();
             }
+            () = gone.as_mut() => {
+                tracing::debug!(peer = %peer.address, "the client left before its answer was complete");
+                return;
+            }
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %address, %error, "connection ended");
+        tracing::debug!(peer = %peer.address, %error, "connection ended");
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-    let request = request.map(body::incoming);
-    let mut response = NoPanic::new(&shared.handler, request, peer).await;
+/// hyper's own lower bound of a connection's buffer.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// Completes when the client has closed its direction and its request is still being answered after the grace.
+async fn client_gone(shared: &Shared, watch: &Watch, busy: &AtomicBool) {
+    let mut grace = None;
+    std::future::poll_fn(|cx| {
+        if !busy.load(Ordering::Acquire) {
+            grace = None;
+            return Poll::Pending;
+        }
+        std::task::ready!(watch.poll_gone(cx));
+        let end = grace.get_or_insert_with(|| {
+            let end = shared.platform.mono() + shared.config.half_close_grace;
+            shared.platform.sleep_until(end)
+        });
+        end.as_mut().poll(cx)
+    })
+    .await;
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    peer: Peer,
+    answering: Answering,
+) -> Response<Body> {
+    let last = request.headers().contains_key(UPGRADE);
+    let mut response = match strict::refusal(&request) {
+        Some(reason) => {
+            let mut response = error(StatusCode::BAD_REQUEST, reason);
+            close_after(&mut response);
+            response
+        }
+        None => {
+            let request = request.map(body::incoming);
+            NoPanic::new(&shared.handler, request, peer).await
+        }
+    };
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switched && !last {
+        tracing::error!("a handler answered 101 to a request that asked for no upgrade");
+        response = internal_error();
+    }
+    if last && !switched {
+        close_after(&mut response);
+    }
     if let Ok(date) = HeaderValue::try_from(shared.platform.wall().http_date()) {
         response.headers_mut().insert(DATE, date);
     }
-    response
+    response.map(|body| {
+        let answering = AnsweredBody {
+            body,
+            _answering: answering,
+        };
+        answering.boxed_unsync()
+    })
+}
+
+fn close_after(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
+fn internal_error() -> Response<Body> {
+    error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal error: the request could not be answered",
+    )
+}
+
+/// Marks the connection as busy until the response has been handed over to its last byte.
+struct Answering(Arc<AtomicBool>);
+
+impl Answering {
+    fn begin(busy: &Arc<AtomicBool>) -> Self {
+        busy.store(true, Ordering::Release);
+        Self(Arc::clone(busy))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+struct AnsweredBody {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for AnsweredBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A handler's future whose panic becomes an answer.
@@ -240,11 +399,8 @@ impl Future for NoPanic {
             std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))).ok()
         });
         polled.unwrap_or_else(|| {
-            tracing::error!("a request handler panicked; the client gets 500");
-            Poll::Ready(error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal error: the request could not be answered",
-            ))
+            tracing::error!("a request handler panicked; its client gets 500");
+            Poll::Ready(internal_error())
         })
     }
 }

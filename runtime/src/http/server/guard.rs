@@ -1,0 +1,210 @@
+//! The byte stream under a server connection: what hyper reads passes through here.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::http::strict::Scanner;
+use crate::platform::{BoxFuture, BoxIo, SharedPlatform};
+
+/// Read ahead for at most this much while a request is being answered, to notice that the client has left.
+const READ_AHEAD: usize = 8 * 1024;
+
+/// The stream hyper reads and writes. The permit lives as long as the socket, upgraded or not.
+pub(super) struct Guard {
+    shared: Arc<Mutex<Inner>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Sees the end of the client's stream while hyper is not reading.
+pub(super) struct Watch(Arc<Mutex<Inner>>);
+
+struct Inner {
+    io: BoxIo,
+    scanner: Scanner,
+    /// Read by [`Watch`], not yet by hyper.
+    ahead: BytesMut,
+    /// Why nothing more will be read.
+    end: Option<End>,
+    /// hyper waits for bytes.
+    reader_waits: bool,
+    platform: SharedPlatform,
+    head_timeout: Duration,
+    head_timer: Option<BoxFuture<'static, ()>>,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    /// The client closed its direction.
+    Closed,
+    /// A violation was delivered.
+    Refused,
+    Failed(io::ErrorKind),
+}
+
+impl Guard {
+    pub(super) fn new(
+        io: BoxIo,
+        permit: OwnedSemaphorePermit,
+        platform: SharedPlatform,
+        scanner: Scanner,
+        head_timeout: Duration,
+    ) -> (Self, Watch) {
+        let shared = Arc::new(Mutex::new(Inner {
+            io,
+            scanner,
+            ahead: BytesMut::new(),
+            end: None,
+            reader_waits: false,
+            platform,
+            head_timeout,
+            head_timer: None,
+        }));
+        let watch = Watch(Arc::clone(&shared));
+        let guard = Self {
+            shared,
+            _permit: permit,
+        };
+        (guard, watch)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.shared)
+    }
+}
+
+impl Watch {
+    /// Ready when the client has closed its direction or the connection failed. Poll it after hyper, in the same task.
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = lock(&self.0);
+        loop {
+            match inner.end {
+                Some(End::Closed | End::Failed(_)) => return Poll::Ready(()),
+                Some(End::Refused) => return Poll::Pending,
+                None if inner.ahead.len() >= READ_AHEAD => return Poll::Pending,
+                None => std::task::ready!(inner.poll_read_ahead(cx)),
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Reads from the client and checks what came.
+    fn poll_checked(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<()> {
+        let before = buf.filled().len();
+        match std::task::ready!(Pin::new(&mut self.io).poll_read(cx, buf)) {
+            Err(error) => self.end = Some(End::Failed(error.kind())),
+            Ok(()) if buf.filled().len() == before => self.end = Some(End::Closed),
+            Ok(()) => {
+                let new = buf.filled_mut().get_mut(before..).unwrap_or_default();
+                if let Err(at) = self.scanner.scan(new) {
+                    if let Some(byte) = new.get_mut(at) {
+                        *byte = 0;
+                    }
+                    buf.set_filled(before + at + 1);
+                    self.end = Some(End::Refused);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [MaybeUninit::uninit(); READ_AHEAD];
+        let room = READ_AHEAD - self.ahead.len().min(READ_AHEAD);
+        let mut buf = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
+        std::task::ready!(self.poll_checked(cx, &mut buf));
+        self.ahead.extend_from_slice(buf.filled());
+        if self.reader_waits {
+            self.reader_waits = false;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reader_waits = false;
+        if !self.ahead.is_empty() {
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
+            self.ahead.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
+        if self.end.is_none() && self.poll_checked(cx, buf).is_pending() {
+            if self.poll_head_timer(cx).is_ready() {
+                self.end = Some(End::Failed(io::ErrorKind::TimedOut));
+            } else {
+                self.reader_waits = true;
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(match self.end {
+            Some(End::Failed(kind)) => Err(kind.into()),
+            Some(End::Closed | End::Refused) | None => Ok(()),
+        })
+    }
+
+    /// Ready when a request head has been incomplete for too long.
+    fn poll_head_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.scanner.is_inside_head() {
+            self.head_timer = None;
+            return Poll::Pending;
+        }
+        let timer = self.head_timer.get_or_insert_with(|| {
+            let end = self.platform.mono() + self.head_timeout;
+            self.platform.sleep_until(end)
+        });
+        timer.as_mut().poll(cx)
+    }
+}
+
+fn lock(shared: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl AsyncRead for Guard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.inner().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner().io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner().io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner().io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner().io.is_write_vectored()
+    }
+}
