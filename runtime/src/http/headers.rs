@@ -102,7 +102,9 @@ mod tests {
     fn left(lines: &[(&str, &str)]) -> Vec<String> {
         let mut headers = map(lines);
         remove_hop_by_hop(&mut headers);
-        headers.keys().map(ToString::to_string).collect()
+        let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
         ];
         assert_eq!(
             left(&lines),
-            ["x-swarm-epoch", "x_swarm_hop", "content-length", "host"]
+            ["content-length", "host", "x-swarm-epoch", "x_swarm_hop"]
         );
     }
 

@@ -6,6 +6,8 @@ pub mod error;
 pub mod headers;
 pub mod server;
 mod strict;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod timer;
 pub mod upgrade;
 

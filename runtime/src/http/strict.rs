@@ -3,10 +3,11 @@
 //! hyper decides what a request is; this module only narrows what reaches it. Two things hyper does not show after
 //! parsing: it takes a bare LF for a line end, and it drops `Content-Length` beside `Transfer-Encoding` and a second
 //! equal `Content-Length`. So [`Scanner`] follows the raw bytes, line by line through heads and chunk headers and by
-//! length through bodies, and names the first byte of a violation: always the LF that would complete the offending line,
-//! so hyper has not acted on the line yet. The connection then delivers a NUL in its place, followed by end of file.
-//! A NUL is an error at every such place, so it is hyper that answers 400, after the answers to the requests before, and
-//! closes. If scanner and parser ever disagreed, the scanner could refuse too much but never make a request of its own.
+//! length through bodies, and names the first byte of a violation: always at or before the LF that would complete the
+//! offending line, so hyper has not acted on the line yet. The connection then delivers [`Scanner::spoiler`] in its
+//! place, followed by end of file. It is an error at every such place, so it is hyper that answers 400, after the answers
+//! to the requests before, and closes. If scanner and parser ever disagreed, the scanner could refuse too much but never
+//! make a request of its own.
 //!
 //! Everything that is still visible in the parsed request is checked there, by [`refusal`].
 //!
@@ -72,6 +73,20 @@ impl Scanner {
     /// Whether a request has begun and its head is not complete.
     pub(super) fn is_inside_head(&self) -> bool {
         self.state == State::Head && self.head_bytes > 0
+    }
+
+    /// What hyper gets in place of a violation. No head may hold a NUL, but hyper looks at a head only when its end has
+    /// come; outside of a head an end could complete the body.
+    pub(super) fn spoiler(&self) -> &'static [u8] {
+        match self.state {
+            State::Head => b"\0\r\n\r\n",
+            State::Body { .. }
+            | State::ChunkSize
+            | State::ChunkData { .. }
+            | State::ChunkEnd
+            | State::Trailers
+            | State::Opaque => b"\0",
+        }
     }
 
     /// Follows `data`. `Err` is the offset of the byte that must not be delivered.
@@ -274,3 +289,6 @@ pub(super) fn refusal<B>(request: &Request<B>) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,8 +44,8 @@ struct Inner {
 enum End {
     /// The client closed its direction.
     Closed,
-    /// A violation was delivered.
-    Refused,
+    /// There was a violation. What takes its place, until it is queued.
+    Refused(&'static [u8]),
     Failed(io::ErrorKind),
 }
 
@@ -87,7 +87,7 @@ impl Watch {
         loop {
             match inner.end {
                 Some(End::Closed | End::Failed(_)) => return Poll::Ready(()),
-                Some(End::Refused) => return Poll::Pending,
+                Some(End::Refused(_)) => return Poll::Pending,
                 None if inner.ahead.len() >= READ_AHEAD => return Poll::Pending,
                 None => std::task::ready!(inner.poll_read_ahead(cx)),
             }
@@ -103,13 +103,10 @@ impl Inner {
             Err(error) => self.end = Some(End::Failed(error.kind())),
             Ok(()) if buf.filled().len() == before => self.end = Some(End::Closed),
             Ok(()) => {
-                let new = buf.filled_mut().get_mut(before..).unwrap_or_default();
+                let new = buf.filled().get(before..).unwrap_or_default();
                 if let Err(at) = self.scanner.scan(new) {
-                    if let Some(byte) = new.get_mut(at) {
-                        *byte = 0;
-                    }
-                    buf.set_filled(before + at + 1);
-                    self.end = Some(End::Refused);
+                    buf.set_filled(before + at);
+                    self.end = Some(End::Refused(self.scanner.spoiler()));
                 }
             }
         }
@@ -122,6 +119,7 @@ impl Inner {
         let mut buf = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
         std::task::ready!(self.poll_checked(cx, &mut buf));
         self.ahead.extend_from_slice(buf.filled());
+        self.spoil();
         if self.reader_waits {
             self.reader_waits = false;
             cx.waker().wake_by_ref();
@@ -129,26 +127,34 @@ impl Inner {
         Poll::Ready(())
     }
 
+    /// Queues what takes the place of a violation, once.
+    fn spoil(&mut self) {
+        if let Some(End::Refused(spoiler)) = &mut self.end {
+            self.ahead.extend_from_slice(std::mem::take(spoiler));
+        }
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.reader_waits = false;
-        if !self.ahead.is_empty() {
-            let taken = self.ahead.len().min(buf.remaining());
-            buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
-            self.ahead.advance(taken);
-            return Poll::Ready(Ok(()));
-        }
-        if self.end.is_none() && self.poll_checked(cx, buf).is_pending() {
-            if self.poll_head_timer(cx).is_ready() {
-                self.end = Some(End::Failed(io::ErrorKind::TimedOut));
-            } else {
+        let before = buf.filled().len();
+        if self.ahead.is_empty() && self.end.is_none() && self.poll_checked(cx, buf).is_pending() {
+            if self.poll_head_timer(cx).is_pending() {
                 self.reader_waits = true;
                 return Poll::Pending;
             }
+            self.end = Some(End::Failed(io::ErrorKind::TimedOut));
         }
-        Poll::Ready(match self.end {
-            Some(End::Failed(kind)) => Err(kind.into()),
-            Some(End::Closed | End::Refused) | None => Ok(()),
-        })
+        self.spoil();
+        if buf.filled().len() > before {
+            return Poll::Ready(Ok(()));
+        }
+        let taken = self.ahead.len().min(buf.remaining());
+        buf.put_slice(self.ahead.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        match self.end {
+            Some(End::Failed(kind)) if taken == 0 => Poll::Ready(Err(kind.into())),
+            Some(End::Failed(_) | End::Closed | End::Refused(_)) | None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Ready when a request head has been incomplete for too long.
