@@ -4,4 +4,5 @@
 //! code on simulated hosts. `main.rs` only binds it to tokio and the command line.
 
 pub mod http;
+pub mod log;
 pub mod platform;
