@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod config;
 pub mod discovery;
 pub mod duration;
+pub mod election;
 pub mod engine;
 pub mod json;
 pub mod machine;

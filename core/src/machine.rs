@@ -2,6 +2,9 @@
 
 use crate::time::Mono;
 
+#[cfg(test)]
+pub(crate) mod laws;
+
 /// A state machine without I/O: inputs and time go in, effects come out.
 ///
 /// Seven laws hold for each (see `laws`, which is run for all of them): time never goes back; a spurious wake does

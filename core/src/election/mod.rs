@@ -1,0 +1,536 @@
+//! The election: a lease in the store, advanced by compare-and-swap (DESIGN section 3, rules in HA.md section 7.3).
+//!
+//! [`Election`] is the state machine of one manager. It is told what reads and swaps brought, and says which swaps to
+//! send, which mutations may leave, and what changed. At most one manager acts at any true instant as long as clock
+//! rates err by at most [`lease::CLOCK_RATE_ERROR_PER_MILLE`] and the store does not forget committed writes: the
+//! holder stops one lease after *sending* its last successful swap, and a successor waits longer than that after it
+//! *learnt* of that very version, which its own swap then names.
+
+use std::time::Duration;
+
+use crate::address::HostPort;
+use crate::machine::{Digest, Effects, Machine, Wake};
+use crate::rng::Random;
+use crate::time::Mono;
+
+mod attempts;
+mod contact;
+mod gate;
+mod knowledge;
+#[cfg(test)]
+mod lab;
+pub mod lease;
+mod notices;
+mod record;
+mod replica;
+mod rules;
+mod tenure;
+#[cfg(test)]
+mod tests;
+
+pub use gate::{GATE_MAX, Ticket};
+pub use lease::Authority;
+pub use notices::{LossReason, Notice};
+pub use record::{Reading, Record, RecordError, SwapOutcome, Version};
+pub use rules::Rule;
+
+use attempts::{Attempt, Attempts};
+use contact::Contact;
+use gate::{Gate, Verify};
+use knowledge::{Knowledge, Learnt, Proof};
+use lease::operation_timeout;
+use notices::Announced;
+use rules::Rules;
+use tenure::Tenure;
+
+/// Numbers the store operations a machine asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// Whether mutations wait for a linearizable read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    /// Each mutation waits for a linearizable read that began after it arrived (about 1 ms).
+    Verify,
+    /// The lease alone decides.
+    Lease,
+}
+
+/// What a manager brings into the election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionConfig {
+    /// Where other managers and clients reach this manager.
+    pub advertise: HostPort,
+    /// 128 random bits in hex, new at each start.
+    pub instance: String,
+    /// The lease, `L`.
+    pub lease: Duration,
+    /// How mutations are fenced.
+    pub fence: Fence,
+}
+
+/// Why a manager gives the lease up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resignation {
+    /// It ends: it will not compete again.
+    Stop,
+    /// An operator asked: it does not compete for one lease.
+    StepDown,
+}
+
+/// What happens to the election.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The watch or a plain read showed this; it may be stale.
+    Observed(Reading),
+    /// The watch or a plain read failed.
+    ObserveFailed,
+    /// A swap ended.
+    Swapped(OpId, SwapOutcome),
+    /// A verify ended; `None` if it failed.
+    Verified(OpId, Option<Reading>),
+    /// A mutation asks to be dispatched.
+    Arrived(Ticket),
+    /// A waiting mutation's client left.
+    Left(Ticket),
+    /// The managers heard of lately, this one included; written into the record by the primary.
+    Members(Vec<HostPort>),
+    /// Give the lease up.
+    Resign(Resignation),
+    /// After [`Effect::Quiesce`]: every dispatched mutation has left.
+    Flushed,
+}
+
+/// What the election wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Put `record` if the key is still at `expected` (`None`: does not exist). Answer with [`Input::Swapped`].
+    Swap {
+        /// Names the answer.
+        op: OpId,
+        /// The version the key must have.
+        expected: Option<Version>,
+        /// What to put.
+        record: Record,
+    },
+    /// Read the key linearizably. Answer with [`Input::Verified`].
+    Verify {
+        /// Names the answer.
+        op: OpId,
+    },
+    /// These mutations may leave under this epoch, if [`Authority::may_dispatch`] still says so when they do.
+    Open {
+        /// The mutations.
+        tickets: Vec<Ticket>,
+        /// The epoch that was confirmed.
+        epoch: u64,
+    },
+    /// These mutations were not dispatched and must not be: this manager is not the acting primary.
+    Refuse {
+        /// The mutations.
+        tickets: Vec<Ticket>,
+    },
+    /// Let dispatched mutations flush and say [`Input::Flushed`]; no new ones are let through.
+    Quiesce,
+    /// Something changed that others want to know.
+    Notify(Notice),
+}
+
+/// The election as seen by one manager. See the module's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    config: ElectionConfig,
+    rules: Rules,
+    random: Random,
+    now: Mono,
+    next_op: u64,
+    knowledge: Knowledge,
+    tenure: Tenure,
+    attempts: Attempts,
+    gate: Gate,
+    members: Vec<HostPort>,
+    /// Answers for this epoch and earlier ones count for nothing.
+    void_epoch: u64,
+    /// No claim before this: a step-down or a loss against this manager's will.
+    not_before: Mono,
+    losses: u32,
+    /// No swap before this: the store answered with errors.
+    retry_at: Mono,
+    errors: u32,
+    contact: Contact,
+    stopped: bool,
+    announced: Announced,
+    stale_answers: u64,
+}
+
+impl Election {
+    /// A manager that knows nothing yet. `random` is its own stream.
+    #[must_use]
+    pub fn new(config: ElectionConfig, random: Random) -> Self {
+        Self {
+            members: vec![config.advertise.clone()],
+            config,
+            rules: Rules::default(),
+            random,
+            now: Mono::ZERO,
+            next_op: 0,
+            knowledge: Knowledge::default(),
+            tenure: Tenure::Replica,
+            attempts: Attempts::default(),
+            gate: Gate::default(),
+            void_epoch: 0,
+            not_before: Mono::ZERO,
+            losses: 0,
+            retry_at: Mono::ZERO,
+            errors: 0,
+            contact: Contact::default(),
+            stopped: false,
+            announced: Announced::default(),
+            stale_answers: 0,
+        }
+    }
+
+    /// The same with one rule out of force: what the checks must notice.
+    #[cfg(any(test, feature = "mutants"))]
+    #[must_use]
+    pub fn without(mut self, rule: Rule) -> Self {
+        self.rules = Rules::without(rule);
+        self
+    }
+
+    /// The right to act, if this manager holds the lease and it has not ended at `now`.
+    #[must_use]
+    pub fn authority(&self, now: Mono) -> Option<Authority> {
+        self.tenure
+            .authority()
+            .filter(|authority| authority.holds(now))
+    }
+
+    /// The authority as of the last input, which the runtime checks against its clock at the last instant.
+    #[must_use]
+    pub fn current_authority(&self) -> Option<Authority> {
+        self.tenure.authority()
+    }
+
+    /// The record that names the current primary; `None` if none is known or it gave the lease up.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Record> {
+        self.knowledge.record().filter(|record| !record.released)
+    }
+
+    /// The highest epoch seen; 0 before the first.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.knowledge.highest_epoch()
+    }
+
+    /// This manager's process in the record.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.config.instance
+    }
+
+    /// How many answers came for operations nobody waited for.
+    #[must_use]
+    pub fn stale_answers(&self) -> u64 {
+        self.stale_answers
+    }
+
+    fn keep(&self, rule: Rule) -> bool {
+        self.rules.keep(rule)
+    }
+
+    fn op(&mut self) -> OpId {
+        self.next_op += 1;
+        OpId(self.next_op)
+    }
+
+    fn is_mine(&self, record: &Record) -> bool {
+        record.instance == self.config.instance
+    }
+
+    fn advance(&mut self, now: Mono) {
+        self.now = self.now.max(now);
+    }
+
+    /// Takes a reading in and draws the consequences.
+    fn learn(&mut self, reading: Reading, proof: Proof, out: &mut Effects<Effect>) -> Learnt {
+        self.contact.succeeded(self.now);
+        let stagger = self.stagger();
+        let learnt = self
+            .knowledge
+            .note(self.now, reading, proof, stagger, self.rules);
+        match learnt {
+            Learnt::Nothing => {}
+            Learnt::Doubt => self.gate.doubt = true,
+            Learnt::News => self.react_to_news(out),
+        }
+        learnt
+    }
+
+    fn react_to_news(&mut self, out: &mut Effects<Effect>) {
+        self.notice_trouble(out);
+        if let Some(record) = self.knowledge.record()
+            && !self.is_mine(record)
+            && self.keep(Rule::EpochOrder)
+        {
+            self.void_epoch = self.void_epoch.max(record.epoch);
+        }
+        match &self.tenure {
+            Tenure::Holding(holding) => {
+                let epoch = holding.epoch;
+                let mine = self
+                    .knowledge
+                    .record()
+                    .is_some_and(|record| self.is_mine(record) && !record.released);
+                if !mine {
+                    self.conflict_while_holding(epoch, out);
+                }
+            }
+            Tenure::Replica => {
+                if !self.keep(Rule::AnswerOnly) {
+                    self.believe_what_is_read();
+                }
+            }
+            Tenure::Releasing(_) => self.advance_release(out),
+        }
+    }
+
+    /// An answer to a swap of this manager's.
+    fn swapped(&mut self, op: OpId, outcome: SwapOutcome, out: &mut Effects<Effect>) {
+        let Some(attempt) = self.attempts.close(op) else {
+            self.stale_answers += 1;
+            return;
+        };
+        match outcome {
+            SwapOutcome::Swapped(version) => {
+                self.attempts.forget(op);
+                self.note_success();
+                self.granted(&attempt, version, Proof::Hint, out);
+            }
+            SwapOutcome::Conflict(None) => {
+                self.attempts.forget(op);
+                self.gate.doubt = true;
+                self.note_failure();
+            }
+            SwapOutcome::Conflict(Some(reading)) => {
+                self.attempts.forget(op);
+                self.note_success();
+                self.conflicted(&attempt, reading, out);
+            }
+            SwapOutcome::NotApplied => {
+                self.attempts.forget(op);
+                self.note_failure();
+            }
+            // It may have been done: its nonce stays, in case a conflict shows it.
+            SwapOutcome::Unknown => self.note_failure(),
+        }
+        self.advance_release(out);
+    }
+
+    fn conflicted(&mut self, attempt: &Attempt, reading: Reading, out: &mut Effects<Effect>) {
+        let proof = Proof::Linearizable {
+            known: attempt.known,
+        };
+        let earlier = reading
+            .record()
+            .and_then(|record| self.attempts.by_nonce(&record.nonce));
+        match (earlier, reading.version()) {
+            (Some(earlier), Some(version)) => {
+                self.attempts.forget(earlier.op);
+                self.granted(&earlier, version, proof, out);
+            }
+            _ => {
+                let foreign = reading.record().is_none_or(|record| !self.is_mine(record));
+                let news = self.learn(reading, proof, out) == Learnt::News;
+                if !news && self.knowledge.version() == attempt.known {
+                    self.note_failure();
+                }
+                // Since this swap was sent the record was not ours, whatever was heard in between.
+                let epoch = attempt.record.epoch;
+                if foreign
+                    && self
+                        .tenure
+                        .authority()
+                        .is_some_and(|authority| authority.epoch == epoch)
+                {
+                    self.conflict_while_holding(epoch, out);
+                }
+            }
+        }
+    }
+
+    fn verified(&mut self, op: OpId, reading: Option<Reading>, out: &mut Effects<Effect>) {
+        let Some(verify) = self.gate.verify.filter(|verify| verify.op == op) else {
+            self.stale_answers += 1;
+            return;
+        };
+        let tickets = self.gate.end();
+        let Some(reading) = reading else {
+            self.verify_failed(tickets);
+            return;
+        };
+        let confirmed = reading
+            .record()
+            .filter(|record| self.is_mine(record) && !record.released)
+            .map(|record| record.epoch);
+        self.learn(
+            reading,
+            Proof::Linearizable {
+                known: verify.known,
+            },
+            out,
+        );
+        match (self.authority(self.now), confirmed) {
+            (Some(authority), Some(epoch)) if authority.epoch == epoch => {
+                if !tickets.is_empty() {
+                    out.push(Effect::Open { tickets, epoch });
+                }
+            }
+            // Lapsed, or the read was overtaken: they wait; a loss refuses them in `settle`.
+            _ => self.gate.wait_again(tickets),
+        }
+    }
+
+    fn verify_failed(&mut self, tickets: Vec<Ticket>) {
+        self.contact.failed();
+        self.gate.wait_again(tickets);
+        let pause = self
+            .random
+            .duration(Duration::from_millis(50), Duration::from_millis(150));
+        self.gate.retry_at = self.now + pause;
+    }
+
+    fn arrived(&mut self, ticket: Ticket, out: &mut Effects<Effect>) {
+        let holds = matches!(self.tenure, Tenure::Holding(_));
+        match self.authority(self.now) {
+            Some(authority) if self.config.fence == Fence::Lease => {
+                out.push(Effect::Open {
+                    tickets: vec![ticket],
+                    epoch: authority.epoch,
+                });
+            }
+            _ if holds && self.gate.join(ticket) => {}
+            _ => out.push(Effect::Refuse {
+                tickets: vec![ticket],
+            }),
+        }
+    }
+
+    /// What follows from any step: waiting mutations, reads that are wanted, news.
+    fn settle(&mut self, out: &mut Effects<Effect>) {
+        if !matches!(self.tenure, Tenure::Holding(_)) {
+            let tickets = self.gate.empty();
+            if !tickets.is_empty() {
+                out.push(Effect::Refuse { tickets });
+            }
+        }
+        if self
+            .gate
+            .verify
+            .is_some_and(|verify| self.now >= verify.until)
+        {
+            let tickets = self.gate.end();
+            self.verify_failed(tickets);
+        }
+        if self.wants_verify() && self.gate.verify.is_none() && self.now >= self.gate.retry_at {
+            let op = self.op();
+            let until = self.now + operation_timeout(self.config.lease) * 2;
+            self.gate.begin(Verify {
+                op,
+                known: self.knowledge.version(),
+                until,
+            });
+            out.push(Effect::Verify { op });
+        }
+        self.announce(out);
+    }
+
+    fn wants_verify(&self) -> bool {
+        self.gate.doubt || (self.gate.has_waiting() && self.authority(self.now).is_some())
+    }
+
+    fn verify_wake(&self) -> Option<Wake> {
+        match self.gate.verify {
+            Some(verify) => Some(Wake {
+                at: verify.until,
+                why: "verify unanswered",
+            }),
+            None if self.wants_verify() => Some(Wake {
+                at: self.gate.retry_at,
+                why: "verify again",
+            }),
+            None => None,
+        }
+    }
+
+    fn note_success(&mut self) {
+        self.errors = 0;
+        self.retry_at = self.now;
+    }
+
+    /// Backs off between 100 ms and 2 s, with jitter; a holder never longer than its beat.
+    fn note_failure(&mut self) {
+        self.contact.failed();
+        self.errors = (self.errors + 1).min(16);
+        let ceiling = Duration::from_millis(100 << self.errors.min(5)).min(Duration::from_secs(2));
+        let pause = self.random.duration(Duration::from_millis(100), ceiling);
+        let longest = match self.tenure {
+            Tenure::Holding(_) | Tenure::Releasing(_) => lease::beat_interval(self.config.lease),
+            Tenure::Replica => Duration::from_secs(2),
+        };
+        // Two attempts that fail one after the other delay the next one once.
+        if self.retry_at <= self.now {
+            self.retry_at = self.now + pause.min(longest);
+        }
+    }
+}
+
+impl Machine for Election {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: Mono, input: Input, out: &mut Effects<Effect>) {
+        self.advance(now);
+        match input {
+            Input::Observed(reading) => {
+                self.learn(reading, Proof::Hint, out);
+            }
+            Input::ObserveFailed => self.contact.failed(),
+            Input::Swapped(op, outcome) => self.swapped(op, outcome, out),
+            Input::Verified(op, reading) => self.verified(op, reading, out),
+            Input::Arrived(ticket) => self.arrived(ticket, out),
+            Input::Left(ticket) => self.gate.leave(ticket),
+            Input::Members(members) => self.members = members,
+            Input::Resign(resignation) => self.resign(resignation, out),
+            Input::Flushed => self.flushed(out),
+        }
+        self.settle(out);
+    }
+
+    fn wake_at(&self) -> Option<Wake> {
+        let own = match &self.tenure {
+            Tenure::Holding(holding) => self.holding_wake(holding),
+            Tenure::Releasing(releasing) => self.releasing_wake(releasing),
+            Tenure::Replica => self.claim_wake(),
+        };
+        Wake::earlier(own, self.verify_wake())
+    }
+
+    fn wake(&mut self, now: Mono, out: &mut Effects<Effect>) {
+        self.advance(now);
+        match self.tenure.clone() {
+            Tenure::Holding(holding) => self.wake_holding(&holding, out),
+            Tenure::Releasing(_) => self.advance_release(out),
+            Tenure::Replica => {}
+        }
+        if self.tenure == Tenure::Replica {
+            self.claim_if_due(out);
+        }
+        self.settle(out);
+    }
+
+    fn digest(&self) -> u64 {
+        Digest::of(self)
+    }
+}
