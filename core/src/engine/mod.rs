@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::cluster::{
-    Admission, ApiVersion, Container, EngineState, Image, Network, Specs, Volume,
-};
+use crate::api::ApiVersion;
+use crate::cluster::{Admission, Container, EngineState, Image, Network, Specs, Volume};
 use crate::time::Wall;
 
 mod changes;
