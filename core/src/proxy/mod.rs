@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::address::HostPort;
 use crate::api::Class;
 
+pub mod events;
 mod machine;
 mod primary;
 mod request;
