@@ -18,6 +18,7 @@ use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
+use crate::process::freeze;
 use crate::scratch::{Scratch, control_group};
 use crate::{http as client, ports, real, wait};
 
@@ -210,9 +211,9 @@ impl Engine {
     /// Freezes the daemon (SIGSTOP): the kernel still accepts connections, nothing is answered.
     ///
     /// # Errors
-    /// When it does not run.
-    pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+    /// When it does not run, or does not stand still soon.
+    pub async fn freeze(&self) -> Result<()> {
+        freeze(&self.name, self.daemon()?).await
     }
 
     /// Lets a frozen daemon go on.
@@ -308,8 +309,12 @@ impl Engine {
             .with_context(|| format!("starting {}", self.name))
     }
 
-    /// Signals the daemon, which is a grandchild of ours.
     fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(self.daemon()?, signal).with_context(|| format!("signalling {}", self.name))
+    }
+
+    /// The daemon: a child of the first process in its namespaces, which is the child of our child.
+    fn daemon(&self) -> Result<Pid> {
         let host = self
             .host
             .as_ref()
@@ -319,11 +324,10 @@ impl Engine {
             .flat_map(|first| children(first).unwrap_or_default())
             .find(|child| is_called(*child, "dockerd"))
             .with_context(|| format!("{} has no daemon", self.name))?;
-        let pid = i32::try_from(daemon)
+        i32::try_from(daemon)
             .ok()
             .and_then(Pid::from_raw)
-            .context("process id")?;
-        kill_process(pid, signal).with_context(|| format!("signalling {}", self.name))
+            .context("process id")
     }
 }
 

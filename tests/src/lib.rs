@@ -15,5 +15,6 @@ pub mod ports;
 pub mod process;
 pub mod real;
 pub mod scratch;
+pub mod store;
 
 pub mod wait;

@@ -18,6 +18,8 @@ use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
 use crate::scratch::GroupNote;
 use crate::wait;
 
+const FREEZE_LIMIT: Duration = Duration::from_secs(10);
+
 /// What the standard streams of a process are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streams {
@@ -127,6 +129,14 @@ impl Process {
             .with_context(|| format!("signalling the group of {}", self.name))
     }
 
+    /// Stops it (SIGSTOP) and waits until every thread of it stands still. `SIGCONT` lets it go on.
+    ///
+    /// # Errors
+    /// When it does not stand still soon.
+    pub async fn freeze(&self) -> Result<()> {
+        freeze(&self.name, self.pid).await
+    }
+
     /// Types `text` at its terminal.
     ///
     /// # Errors
@@ -234,6 +244,30 @@ impl Drop for Process {
         self.note = None;
         let _ = self.child.wait();
     }
+}
+
+/// Stops `pid` and waits until it stands still: on a busy machine a thread can still run for a while after the signal.
+pub(crate) async fn freeze(name: &str, pid: Pid) -> Result<()> {
+    kill_process(pid, Signal::STOP).with_context(|| format!("freezing {name}"))?;
+    wait::until(&format!("{name} stands still"), FREEZE_LIMIT, async || {
+        stands_still(pid).unwrap_or(false).then_some(())
+    })
+    .await
+}
+
+fn stands_still(pid: Pid) -> std::io::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))? {
+        let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+        // The name, second field, may hold anything; the state follows the last parenthesis.
+        if !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('T'))
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads `source` to its end on a thread of its own.

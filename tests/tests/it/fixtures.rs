@@ -2,3 +2,4 @@
 
 mod docker_engines;
 mod processes;
+mod stores;
