@@ -114,12 +114,10 @@ impl EventStream {
         self.event.clear();
         (self.depth, self.in_string, self.escaped) = (0, false, false);
         (self.resumed, self.spaced) = (true, false);
-        let since = self.newest.saturating_sub(OVERLAP_NANOS).max(self.floor);
-        Some(format!(
-            "{}.{:09}",
-            since / 1_000_000_000,
-            since % 1_000_000_000
-        ))
+        Some(match self.newest {
+            0 => self.from.clone(),
+            newest => docker_time(newest.saturating_sub(OVERLAP_NANOS).max(self.floor)),
+        })
     }
 
     fn push_byte(&mut self, byte: u8, out: &mut Vec<u8>) {

@@ -5,6 +5,16 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::machine::laws;
+
+const REQUESTS_MAX: usize = 6;
+
+fn small_proxy() -> Proxy {
+    let mut config = Config::new(address("self"));
+    (config.max_held, config.max_held_bytes) = (4, 100);
+    config.max_requests = REQUESTS_MAX;
+    Proxy::new(config)
+}
 
 /// What happens next, in terms a random choice can make.
 #[derive(Clone, Debug)]
@@ -79,6 +89,41 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Any input at all, most of them with names that mean nothing now.
+fn any_input() -> impl Strategy<Value = Input> + Clone {
+    let body = prop_oneof![Just(Body::Unsolicited), (0..40_u64).prop_map(Body::Kept)];
+    let names = (0..8_u64, 0..4_u32).prop_map(|(id, attempt)| (RequestId(id), attempt));
+    prop_oneof![
+        view().prop_map(Input::View),
+        (names.clone(), class(), origin(), body).prop_map(|((id, _), class, origin, body)| {
+            Input::Arrived {
+                id,
+                class,
+                origin,
+                body,
+            }
+        }),
+        (names.clone(), failure(), any::<bool>()).prop_map(
+            |((id, attempt), failure, replayable)| {
+                Input::Failed {
+                    id,
+                    attempt,
+                    failure,
+                    replayable,
+                }
+            }
+        ),
+        names
+            .clone()
+            .prop_map(|(id, attempt)| Input::Answered { id, attempt }),
+        names
+            .clone()
+            .prop_map(|(id, attempt)| Input::Interrupted { id, attempt }),
+        names.prop_map(|(id, _)| Input::Left { id }),
+    ]
+    .boxed()
+}
+
 /// What the outside knows of a request.
 #[derive(Debug, Default)]
 struct Seen {
@@ -99,10 +144,8 @@ struct Checked {
 
 impl Checked {
     fn new() -> Self {
-        let mut config = Config::new(address("self"));
-        (config.max_held, config.max_held_bytes, config.max_requests) = (4, 100, 6);
         let mut story = Story::new();
-        story.proxy = Proxy::new(config);
+        story.proxy = small_proxy();
         let seen = BTreeMap::new();
         Self { story, seen }
     }
@@ -190,7 +233,7 @@ impl Checked {
     }
 
     fn check(&mut self, effects: Vec<Effect>) {
-        assert!(effects.len() <= 2 * 6 + 1, "{effects:?}");
+        assert!(effects.len() <= 2 * REQUESTS_MAX + 1, "{effects:?}");
         for effect in effects {
             match effect {
                 Effect::CloseTunnels { .. } => {}
@@ -245,7 +288,7 @@ impl Checked {
         }
         let stats = self.story.proxy.stats();
         assert!(
-            stats.held <= 4 && stats.held_bytes <= 100 && stats.requests <= 6,
+            stats.held <= 4 && stats.held_bytes <= 100 && stats.requests <= REQUESTS_MAX,
             "{stats:?}"
         );
         assert_eq!(
@@ -294,30 +337,7 @@ proptest! {
     }
 
     #[test]
-    fn the_laws_of_machines_hold(steps in proptest::collection::vec(step(), 0..60)) {
-        let mut checked = Checked::new();
-        for step in steps {
-            let mut clone = checked.story.proxy.clone();
-            checked.step(step.clone());
-            if let Step::View(view) = step {
-                let mut out = Effects::default();
-                clone.handle(checked.story.now, Input::View(view), &mut out);
-                prop_assert_eq!(&clone, &checked.story.proxy);
-                prop_assert_eq!(clone.digest(), checked.story.proxy.digest());
-            }
-            // Time does not go back, and a spurious wake does nothing.
-            let proxy = &mut checked.story.proxy;
-            let due = proxy.wake_at().is_some_and(|wake| wake.at <= checked.story.now);
-            if !due {
-                let before = proxy.clone();
-                let mut out = Effects::default();
-                proxy.wake(Mono::ZERO, &mut out);
-                prop_assert!(out.is_empty());
-                prop_assert_eq!(&before, &*proxy);
-            }
-            let mut woken = proxy.clone();
-            woken.wake(checked.story.now, &mut Effects::default());
-            prop_assert!(woken.wake_at().is_none_or(|wake| wake.at > checked.story.now));
-        }
+    fn the_laws_of_machines_hold(steps in laws::steps(any_input())) {
+        laws::hold(small_proxy(), &steps, 2 * REQUESTS_MAX + 1)?;
     }
 }
