@@ -121,6 +121,7 @@ mod tests {
 
     use super::*;
     use crate::BoxIo;
+    use crate::consul::{Cluster, Options};
 
     struct Echo;
 
@@ -155,5 +156,28 @@ mod tests {
             .unwrap();
         assert_eq!(again, address);
         assert!(echoes(&mut TcpStream::connect(address).await.unwrap()).await);
+    }
+
+    /// The answer to a GET on a connection of its own, as text.
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: consul\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_stopped_store_returns_on_its_port_with_its_content() {
+        let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+        cluster.put("k", "kept");
+        let server: Arc<dyn Service> = Arc::new(cluster.server(0));
+        let (address, stop) = serve_tcp("127.0.0.1:0", Arc::clone(&server)).await.unwrap();
+        assert!(get(address, "/v1/kv/k?raw").await.ends_with("\r\n\r\nkept"));
+        stop.stop().await;
+        assert!(TcpStream::connect(address).await.is_err());
+        let (_, _stop) = serve_tcp(&address.to_string(), server).await.unwrap();
+        assert!(get(address, "/v1/kv/k?raw").await.ends_with("\r\n\r\nkept"));
     }
 }

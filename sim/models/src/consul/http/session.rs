@@ -154,7 +154,7 @@ fn id(call: &Call, missing: &str) -> Result<String, Failure> {
 /// Values below this are taken for seconds instead of nanoseconds.
 const LOCK_DELAY_THRESHOLD: i64 = 1_000;
 
-fn decode(spec: &mut NewSession, body: &[u8]) -> Result<(), Failure> {
+pub(super) fn decode(spec: &mut NewSession, body: &[u8]) -> Result<(), Failure> {
     let json: Value =
         serde_json::from_slice(body).map_err(|error| undecodable(&error.to_string()))?;
     if !json.is_object() {

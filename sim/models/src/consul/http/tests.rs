@@ -23,6 +23,7 @@ use crate::{Host, Service};
 mod api;
 mod blocking;
 mod faults;
+mod hostile;
 mod session;
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;

@@ -158,7 +158,7 @@ fn json(outcome: &Outcome, meta: Option<MetaJson>) -> TxnJson<'_> {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Vec<TxnOp>, Failure> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<TxnOp>, Failure> {
     let bad = |what: &str| Failure::Answer(400, format!("Failed to parse body: {what}"));
     let ops: Vec<Value> = serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
     if ops.len() > MAX_OPS {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::consul::store::Store;
 
+mod any;
 mod session;
 mod txn;
 
