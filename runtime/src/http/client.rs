@@ -22,8 +22,12 @@ use super::body::Body;
 use crate::platform::{SharedPlatform, TimedOut};
 
 mod pool;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
-use pool::{Lease, Pool, Upload};
+use pool::{Lease, Pool};
+use transfer::{Download, Upload};
 
 /// Bounds of a [`Client`]. The default holds the values of DESIGN.md section 9.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +192,7 @@ pub struct PoolStats {
     pub idle: usize,
     /// Open connections, those being opened and upgraded ones included.
     pub open: usize,
-    /// Connections opened since the peer was last without any.
+    /// Connections opened since the peer became known; it is forgotten when it had none for a while.
     pub opened: u64,
 }
 
@@ -306,7 +310,7 @@ impl Client {
                 Ok(response.map(super::body::incoming))
             }
             Ok(response) => {
-                Ok(response.map(|body| lease.until_end_of(body, progress, options.dedicated)))
+                Ok(response.map(|body| Download::wrap(body, lease, progress, options.dedicated)))
             }
             Err(mut failed) => match failed.take_message() {
                 Some(request) => {

@@ -246,7 +246,7 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
         .position(|byte| *byte == b':')
         .ok_or(Violation)?;
     let (name, value) = line.split_at(colon);
-    if name.is_empty() || name.iter().any(|byte| byte.is_ascii_whitespace()) {
+    if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
         return Err(Violation);
     }
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
-use tokio::io::duplex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -36,7 +37,12 @@ impl TestPlatform {
         })
     }
 
-    /// The connections opened to `at`, from now on.
+    /// `host`:80, the addresses of the in-memory network.
+    pub(crate) fn address(host: &str) -> HostPort {
+        HostPort::new(host, 80).unwrap()
+    }
+
+    /// The connections opened to `at`, from now on. One that is not accepted stays silent.
     pub(crate) fn bind(&self, at: &HostPort) -> mpsc::UnboundedReceiver<Incoming> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.listeners.lock().unwrap().insert(at.clone(), sender);
@@ -68,7 +74,11 @@ impl Platform for TestPlatform {
 
     fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
         let listener = self.listeners.lock().unwrap().get(to).cloned();
+        let black_hole = to.host() == BLACK_HOLE;
         Box::pin(async move {
+            if black_hole {
+                std::future::pending::<()>().await;
+            }
             let (ours, theirs) = duplex(PIPE);
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
             listener
@@ -112,4 +122,28 @@ impl Listener for MemoryListener {
     fn local_address(&self) -> ListenAddress {
         self.address.clone()
     }
+}
+
+/// Opening a connection to this host never ends.
+pub(crate) const BLACK_HOLE: &str = "black-hole";
+
+/// Reads a message head, and no more.
+pub(crate) async fn read_head(io: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(io.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// The number of bytes `write` takes before it waits.
+pub(crate) async fn fill(mut write: impl AsyncWrite + Unpin) -> usize {
+    let mut taken = 0;
+    let piece = [b'x'; 1024];
+    while let Ok(Ok(written)) =
+        tokio::time::timeout(Duration::from_millis(50), write.write(&piece)).await
+    {
+        taken += written;
+    }
+    taken
 }

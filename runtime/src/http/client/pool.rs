@@ -3,15 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -21,8 +16,8 @@ use swarm_core::time::Mono;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::transfer::Upload;
 use super::{ClientConfig, ConnectError, PoolStats, SendError};
-use crate::http::body::{Body, BodyError};
 use crate::platform::{BoxIo, SharedPlatform, timeout};
 
 pub(super) struct Pool {
@@ -37,6 +32,13 @@ struct Peer {
     open: usize,
     opened: u64,
     reaping: bool,
+}
+
+impl Peer {
+    /// A peer stays known while a reaper looks after it, so that there is never more than one.
+    fn is_unused(&self) -> bool {
+        self.open == 0 && self.idle.is_empty() && !self.reaping
+    }
 }
 
 struct Idle {
@@ -99,6 +101,7 @@ impl Pool {
         let io = TokioIo::new(Counted { io, _slot: slot });
         let (sender, connection) = Builder::new()
             .max_header_size(self.config.max_head_bytes)
+            .max_buf_size(self.config.max_head_bytes.max(MIN_BUFFER))
             .handshake(io)
             .await?;
         let (control, controlled) = oneshot::channel();
@@ -136,8 +139,9 @@ impl Pool {
         }
         let to = lease.peer.clone();
         peer.idle.push(Idle { lease, since: now });
-        if !peer.reaping {
-            peer.reaping = true;
+        let reaps = std::mem::replace(&mut peer.reaping, true);
+        drop(peers);
+        if !reaps {
             let reaper = reap(Arc::downgrade(self), self.platform.clone(), to);
             self.platform.spawn("http-client-reaper", Box::pin(reaper));
         }
@@ -158,6 +162,9 @@ impl Pool {
         peer.idle.retain(|idle| now.since(idle.since) < limit);
         let next = peer.idle.iter().map(|idle| idle.since + limit).min();
         peer.reaping = next.is_some();
+        if peer.is_unused() {
+            peers.remove(to);
+        }
         next
     }
 
@@ -165,6 +172,9 @@ impl Pool {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// hyper's own lower bound of a connection's buffer.
+const MIN_BUFFER: usize = 8 * 1024;
 
 async fn reap(pool: Weak<Pool>, platform: SharedPlatform, to: HostPort) {
     while let Some(at) = pool.upgrade().and_then(|pool| pool.reap(&to)) {
@@ -224,161 +234,6 @@ impl Lease {
             pool.put_back(self);
         }
     }
-
-    /// Holds the connection while the response is read.
-    pub(super) fn until_end_of(
-        self,
-        body: Incoming,
-        upload: Arc<Progress>,
-        dedicated: bool,
-    ) -> Body {
-        let mut download = Download {
-            body,
-            lease: Some(self),
-            upload,
-            dedicated,
-        };
-        download.release_at_end();
-        download.boxed_unsync()
-    }
-}
-
-/// A response body that gives its connection back at its end.
-struct Download {
-    body: Incoming,
-    lease: Option<Lease>,
-    upload: Arc<Progress>,
-    dedicated: bool,
-}
-
-impl Download {
-    fn release_at_end(&mut self) {
-        if self.body.is_end_stream() {
-            self.release();
-        }
-    }
-
-    /// An upload that is not finished when the response is stops here, with the connection.
-    fn release(&mut self) {
-        if let Some(lease) = self.lease.take()
-            && !self.dedicated
-            && self.upload.done.load(Ordering::Acquire)
-        {
-            lease.put_back();
-        }
-    }
-}
-
-impl HttpBody for Download {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
-            None => self.release(),
-            Some(Ok(_)) => self.release_at_end(),
-            Some(Err(_)) => self.lease = None,
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Transport)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A request body that tells how far it is.
-pub(super) struct Upload {
-    body: Body,
-    progress: DoneOnDrop,
-}
-
-/// How far a request body is.
-pub(super) struct Progress {
-    platform: SharedPlatform,
-    /// [`Mono`] of the newest piece handed to the connection.
-    newest: AtomicU64,
-    done: AtomicBool,
-}
-
-struct DoneOnDrop(Arc<Progress>);
-
-impl Drop for DoneOnDrop {
-    fn drop(&mut self) {
-        self.0.note();
-        self.0.done.store(true, Ordering::Release);
-    }
-}
-
-impl Progress {
-    fn note(&self) {
-        self.newest.store(self.platform.mono().0, Ordering::Release);
-    }
-
-    /// Completes when no piece was sent for `limit`.
-    pub(super) async fn stalled(&self, limit: Duration) {
-        loop {
-            let end = Mono(self.newest.load(Ordering::Acquire)) + limit;
-            if self.platform.mono() >= end {
-                return;
-            }
-            self.platform.sleep_until(end).await;
-        }
-    }
-}
-
-impl Upload {
-    pub(super) fn wrap(
-        request: Request<Body>,
-        platform: &SharedPlatform,
-    ) -> (Request<Self>, Arc<Progress>) {
-        let progress = Arc::new(Progress {
-            newest: AtomicU64::new(platform.mono().0),
-            done: AtomicBool::new(false),
-            platform: Arc::clone(platform),
-        });
-        let request = request.map(|body| Self {
-            body,
-            progress: DoneOnDrop(Arc::clone(&progress)),
-        });
-        (request, progress)
-    }
-
-    pub(super) fn unwrap(request: Request<Self>) -> Request<Body> {
-        request.map(|upload| upload.body)
-    }
-}
-
-impl HttpBody for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if frame.is_ready() {
-            self.progress.0.note();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// One of a peer's connections; dropping it makes room for another.
@@ -411,9 +266,7 @@ impl Drop for Slot {
         let mut peers = pool.peers();
         if let Some(peer) = peers.get_mut(&self.peer) {
             peer.open = peer.open.saturating_sub(1);
-            if peer.open == 0 {
-                // Its idle entries, if any, belong to closed connections; dropping them outside the lock is not needed,
-                // as they only tell tasks that have ended.
+            if peer.is_unused() {
                 peers.remove(&self.peer);
             }
         }
