@@ -204,3 +204,83 @@ impl HttpBody for ChannelBody {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::testing::TestPlatform;
+    use crate::platform::timeout;
+
+    /// Pieces as they are, without a length known beforehand.
+    async fn pieces(pieces: &[&'static str]) -> Body {
+        let (sender, body) = channel(pieces.len());
+        for piece in pieces {
+            sender.send(*piece).await.unwrap();
+        }
+        sender.finish();
+        body
+    }
+
+    #[tokio::test]
+    async fn collecting_stops_at_the_limit() {
+        assert_eq!(collect_limited(empty(), 0).await.unwrap(), "");
+        assert_eq!(collect_limited(full("abc"), 3).await.unwrap(), "abc");
+        assert_eq!(
+            collect_limited(pieces(&["a", "b", "c"]).await, 3)
+                .await
+                .unwrap(),
+            "abc"
+        );
+        for body in [
+            full("abcd"),
+            pieces(&["ab", "cd"]).await,
+            pieces(&["abcd"]).await,
+        ] {
+            let failure = collect_limited(body, 3).await.unwrap_err();
+            assert!(matches!(failure, CollectError::TooLarge { limit: 3 }));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_stops_early_does_not_look_complete() {
+        let (sender, body) = channel(1);
+        sender.send("half").await.unwrap();
+        drop(sender);
+        let failure = collect_limited(body, 10).await.unwrap_err();
+        assert!(matches!(failure, CollectError::Body(BodyError::Aborted(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_holds_no_more_than_its_capacity() {
+        let platform = TestPlatform::new();
+        let (sender, body) = channel(2);
+        let mut taken = 0;
+        while timeout(&*platform, Duration::from_secs(1), sender.send("x"))
+            .await
+            .is_ok()
+        {
+            taken += 1;
+        }
+        assert_eq!(taken, 2);
+        drop(body);
+        assert_eq!(sender.send("x").await, Err(ReceiverGone));
+        sender.closed().await;
+    }
+
+    #[tokio::test]
+    async fn trailers_and_failures_come_after_the_data() {
+        let (sender, mut body) = channel(3);
+        sender.send("x").await.unwrap();
+        sender.trailers(HeaderMap::new()).await.unwrap();
+        sender
+            .fail(BodyError::Aborted("disk full".to_owned()))
+            .await;
+        assert!(body.frame().await.unwrap().unwrap().is_data());
+        assert!(body.frame().await.unwrap().unwrap().is_trailers());
+        let failure = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(failure.to_string(), "the body was not completed: disk full");
+        assert!(body.frame().await.is_none());
+    }
+}

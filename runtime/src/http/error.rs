@@ -65,3 +65,40 @@ fn with_type(status: StatusCode, body: Body, media_type: &'static str) -> Respon
         .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::body::collect_limited;
+
+    #[tokio::test]
+    async fn errors_have_the_form_of_the_docker_api() {
+        let response = error(StatusCode::NOT_FOUND, "No such container: \"a\\b\"");
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let body = collect_limited(response.into_body(), 100).await.unwrap();
+        assert_eq!(body, r#"{"message":"No such container: \"a\\b\""}"#);
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds_rounded_up() {
+        for (millis, seconds) in [
+            (0, "1"),
+            (999, "1"),
+            (1_000, "1"),
+            (1_001, "2"),
+            (30_000, "30"),
+        ] {
+            let wait = Duration::from_millis(millis);
+            let response = retry_after(StatusCode::SERVICE_UNAVAILABLE, wait, "no primary");
+            assert_eq!(response.headers()[RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn what_has_no_json_form_is_a_500() {
+        let no_text_key = std::collections::BTreeMap::from([(vec![1], 1)]);
+        let response = json(StatusCode::OK, &no_text_key);
+        assert_eq!(response.status(), 500);
+    }
+}

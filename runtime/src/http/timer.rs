@@ -68,3 +68,27 @@ impl Future for PlatformSleep {
 }
 
 impl Sleep for PlatformSleep {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::TestPlatform;
+    use crate::platform::Platform;
+
+    #[tokio::test(start_paused = true)]
+    async fn sleeps_end_at_the_time_of_the_platform() {
+        let platform = TestPlatform::new();
+        let timer = PlatformTimer::new(platform.clone());
+        let start = timer.now();
+        timer.sleep(Duration::from_secs(5)).await;
+        assert_eq!(platform.mono().since(Mono::ZERO).as_secs(), 5);
+        assert_eq!((timer.now() - start).as_secs(), 5);
+        let mut sleep = timer.sleep_until(start + Duration::from_secs(7));
+        timer.reset(&mut sleep, start + Duration::from_secs(9));
+        sleep.await;
+        assert_eq!(platform.mono().since(Mono::ZERO).as_secs(), 9);
+        // A deadline in the past is over.
+        timer.sleep_until(start).await;
+        assert_eq!(platform.mono().since(Mono::ZERO).as_secs(), 9);
+    }
+}

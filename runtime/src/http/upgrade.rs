@@ -260,3 +260,6 @@ fn close_after(response: &mut Response<Body>) {
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
 }
+
+#[cfg(test)]
+mod tests;
