@@ -81,18 +81,27 @@ pub struct ClusterInfo<'a> {
 const FALLBACK_VERSION: ApiVersion = ApiVersion::new(1, 41);
 
 /// The oldest version swarm serves.
-pub(super) const MIN_VERSION: ApiVersion = ApiVersion::new(1, 24);
+const MIN_VERSION: ApiVersion = ApiVersion::new(1, 24);
 
 impl Cluster {
     /// The newest API version that every healthy engine speaks; 1.41 while there is none.
     #[must_use]
     pub fn api_version(&self) -> ApiVersion {
+        self.common_version().unwrap_or(FALLBACK_VERSION)
+    }
+
+    /// The oldest API version swarm serves, and the newest that every healthy engine speaks, if there is one.
+    #[must_use]
+    pub fn api_versions(&self) -> (ApiVersion, Option<ApiVersion>) {
+        (MIN_VERSION, self.common_version())
+    }
+
+    fn common_version(&self) -> Option<ApiVersion> {
         self.validated()
             .filter(|engine| engine.is_healthy())
             .filter_map(|engine| engine.specs.as_ref())
             .map(|specs| specs.api_version)
             .min()
-            .unwrap_or(FALLBACK_VERSION)
     }
 
     /// The answer to `GET /version`.

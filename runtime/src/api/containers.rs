@@ -1,0 +1,294 @@
+//! Requests about one container: found in the view, passed to the engine that owns it.
+
+use std::net::IpAddr;
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use swarm_core::address::HostPort;
+use swarm_core::api::{ApiVersion, ContainerAction};
+use swarm_core::cluster::Engine;
+use swarm_core::json::{self, JsonError, RawObject};
+use swarm_core::scheduler::ReservationId;
+
+use super::answer::{Answer, ApiError, json_text};
+use super::engine::{Target, question, work};
+use super::{Api, Call};
+use crate::http::client::SendOptions;
+use crate::http::{Body, body};
+
+/// What an inspect answer may take.
+const INSPECT_BYTES_MAX: usize = 4 << 20;
+
+/// `Node` in an inspect answer (spec/classic.md section 4.5).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeJson<'a> {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "IP")]
+    ip: String,
+    addr: String,
+    name: &'a str,
+    cpus: u64,
+    memory: u64,
+    labels: &'a std::collections::BTreeMap<String, String>,
+}
+
+impl Api {
+    /// The container called `name` and its engine, which must answer.
+    fn locate(
+        &self,
+        name: &str,
+        version: Option<ApiVersion>,
+    ) -> Result<(Target, String), ApiError> {
+        let cluster = self.fleet.cluster().read();
+        let (engine, container) = cluster.container(name)?;
+        let target = Target::healthy(&cluster, engine, version, &format!("container {name}"))?;
+        Ok((target, container.id.to_string()))
+    }
+
+    pub(super) async fn pass_container(
+        &self,
+        name: &str,
+        action: ContainerAction,
+        call: Call,
+    ) -> Answer {
+        let (target, id) = self.locate(name, call.request.version)?;
+        let path = self.engine_path(&call, &id, &target)?;
+        let response = self.pass(&target, call, &path, patience(action)).await?;
+        if changes_state(action) {
+            self.refresh_after(&target.address, &id, &response).await;
+        }
+        Ok(response)
+    }
+
+    pub(super) fn engine_path(
+        &self,
+        call: &Call,
+        id: &str,
+        target: &Target,
+    ) -> Result<String, ApiError> {
+        let route = &call.request.route;
+        route.engine_path(id, target.version).map_err(|error| {
+            ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                format!("engine {} reported an unusable ID: {error}", target.name),
+            )
+        })
+    }
+
+    /// Reads the container anew before the client sees the answer, so that what it asks next shows what it did.
+    async fn refresh_after(&self, engine: &HostPort, id: &str, response: &Response<Body>) {
+        let status = response.status();
+        if status.is_success() || status == StatusCode::NOT_FOUND {
+            self.fleet.refresh_container(engine, id).await;
+        }
+    }
+
+    pub(super) async fn inspect_container(&self, name: &str, call: Call) -> Answer {
+        let (target, id) = self.locate(name, call.request.version)?;
+        let path = self.engine_path(&call, &id, &target)?;
+        let response = self.pass(&target, call, &path, question()).await?;
+        if response.status() != StatusCode::OK {
+            return Ok(response);
+        }
+        let text = body::collect_limited(response.into_body(), INSPECT_BYTES_MAX)
+            .await
+            .map_err(|error| unusable(&target, &error.to_string()))?;
+        let cluster = self.fleet.cluster().read();
+        let Some(engine) = cluster.engine(&target.address) else {
+            return Ok(json_text(StatusCode::OK, text));
+        };
+        let dressed =
+            dress_inspect(&text, engine).map_err(|error| unusable(&target, &error.to_string()))?;
+        Ok(json_text(StatusCode::OK, dressed))
+    }
+
+    pub(super) async fn remove_container(&self, name: &str, call: Call) -> Answer {
+        let (target, id) = self.locate(name, call.request.version)?;
+        let path = self.engine_path(&call, &id, &target)?;
+        let response = self.pass(&target, call, &path, work()).await?;
+        if response.status().is_success() {
+            let mut cluster = self.fleet.cluster().write();
+            cluster.remove_container(&target.address, &id);
+        } else {
+            self.refresh_after(&target.address, &id, &response).await;
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn rename_container(&self, name: &str, call: Call) -> Answer {
+        let (target, id) = self.locate(name, call.request.version)?;
+        let new_name = call.request.query.value("name").unwrap_or_default();
+        let _reserved = self.reserve_name(&new_name)?;
+        let path = self.engine_path(&call, &id, &target)?;
+        let response = self.pass(&target, call, &path, work()).await?;
+        self.refresh_after(&target.address, &id, &response).await;
+        Ok(response)
+    }
+
+    fn reserve_name(&self, name: &str) -> Result<Reserved<'_>, ApiError> {
+        let mut scheduler = self.scheduler();
+        let cluster = self.fleet.cluster().read();
+        let id = scheduler.reserve_name(&cluster, name)?;
+        Ok(Reserved { api: self, id })
+    }
+
+    pub(super) async fn create_exec(&self, name: &str, call: Call) -> Answer {
+        let (target, id) = self.locate(name, call.request.version)?;
+        let path = self.engine_path(&call, &id, &target)?;
+        let response = self.pass(&target, call, &path, work()).await?;
+        if response.status() != StatusCode::CREATED {
+            return Ok(response);
+        }
+        let (parts, answer) = response.into_parts();
+        let text = body::collect_limited(answer, INSPECT_BYTES_MAX)
+            .await
+            .map_err(|error| unusable(&target, &error.to_string()))?;
+        if let Some(exec) = id_in(&text) {
+            let mut cluster = self.fleet.cluster().write();
+            cluster.add_exec(&target.address, &id, &exec);
+        }
+        Ok(Response::from_parts(parts, body::full(text)))
+    }
+}
+
+/// A reservation that ends with its holder.
+pub(super) struct Reserved<'a> {
+    pub(super) api: &'a Api,
+    pub(super) id: ReservationId,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.api.scheduler().release(self.id);
+    }
+}
+
+/// The `Id` of an answer like `{"Id":"…"}`.
+pub(super) fn id_in(text: &[u8]) -> Option<String> {
+    let object = RawObject::parse(text).ok()?;
+    object.read::<String>("Id").ok().flatten()
+}
+
+fn unusable(target: &Target, error: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_GATEWAY,
+        format!(
+            "the answer of engine {} ({}) cannot be used: {error}",
+            target.name, target.address
+        ),
+    )
+}
+
+/// Adds `Node` and puts the engine's address where a port is published on all of its interfaces.
+fn dress_inspect(text: &[u8], engine: &Engine) -> Result<String, JsonError> {
+    let mut inspect = RawObject::parse(text)?;
+    let specs = engine.specs.as_ref();
+    let none = std::collections::BTreeMap::new();
+    let node = NodeJson {
+        id: format!("{}|{}", engine.id(), engine.address),
+        ip: engine.ip_text(),
+        addr: engine.address.to_string(),
+        name: engine.name(),
+        cpus: specs.map_or(0, |specs| specs.cpus),
+        memory: specs.map_or(0, |specs| specs.memory),
+        labels: specs.map_or(&none, |specs| &specs.labels),
+    };
+    inspect.set("Node", json::raw(&node)?);
+    if let Some(mut settings) = inspect.read::<RawObject>("NetworkSettings")?
+        && let Some(ports) = settings.read::<RawObject>("Ports")?
+    {
+        settings.set("Ports", dress_ports(ports, &engine.ip_text())?);
+        inspect.set("NetworkSettings", settings.to_raw()?);
+    }
+    Ok(inspect.to_json())
+}
+
+fn dress_ports(ports: RawObject, ip: &str) -> Result<Box<RawValue>, JsonError> {
+    let mut dressed = ports.clone();
+    for (port, bindings) in ports.iter() {
+        let bindings: Option<Vec<RawObject>> = serde_json::from_str(bindings.get())?;
+        let Some(bindings) = bindings else {
+            continue;
+        };
+        let mut out = Vec::with_capacity(bindings.len());
+        for mut binding in bindings {
+            let host = binding.read::<String>("HostIp")?.unwrap_or_default();
+            let specific = host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| !address.is_unspecified());
+            if !specific {
+                binding.set("HostIp", json::raw(&ip)?);
+            }
+            out.push(binding.to_raw()?);
+        }
+        dressed.set(port, json::raw(&out)?);
+    }
+    dressed.to_raw()
+}
+
+/// How long the engine may take: what waits for a container has no limit.
+fn patience(action: ContainerAction) -> SendOptions {
+    match action {
+        ContainerAction::Logs
+        | ContainerAction::Stats
+        | ContainerAction::Export
+        | ContainerAction::ArchiveGet
+        | ContainerAction::ArchivePut
+        | ContainerAction::Attach
+        | ContainerAction::AttachWebsocket
+        | ContainerAction::Copy
+        | ContainerAction::Restart
+        | ContainerAction::Stop
+        | ContainerAction::Wait => SendOptions::endless(),
+        ContainerAction::Inspect
+        | ContainerAction::Top
+        | ContainerAction::Changes
+        | ContainerAction::ArchiveHead
+        | ContainerAction::CheckpointList => question(),
+        ContainerAction::Exec
+        | ContainerAction::Kill
+        | ContainerAction::Pause
+        | ContainerAction::Rename
+        | ContainerAction::Resize
+        | ContainerAction::Start
+        | ContainerAction::Unpause
+        | ContainerAction::Update
+        | ContainerAction::CheckpointCreate
+        | ContainerAction::Remove => work(),
+    }
+}
+
+/// Whether the view of the container is out of date afterwards.
+fn changes_state(action: ContainerAction) -> bool {
+    match action {
+        ContainerAction::Kill
+        | ContainerAction::Pause
+        | ContainerAction::Rename
+        | ContainerAction::Restart
+        | ContainerAction::Start
+        | ContainerAction::Stop
+        | ContainerAction::Unpause
+        | ContainerAction::Update => true,
+        ContainerAction::Inspect
+        | ContainerAction::Top
+        | ContainerAction::Logs
+        | ContainerAction::Stats
+        | ContainerAction::Changes
+        | ContainerAction::Export
+        | ContainerAction::ArchiveGet
+        | ContainerAction::ArchiveHead
+        | ContainerAction::ArchivePut
+        | ContainerAction::AttachWebsocket
+        | ContainerAction::Attach
+        | ContainerAction::Copy
+        | ContainerAction::Exec
+        | ContainerAction::Resize
+        | ContainerAction::Wait
+        | ContainerAction::CheckpointList
+        | ContainerAction::CheckpointCreate
+        | ContainerAction::Remove => false,
+    }
+}

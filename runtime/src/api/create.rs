@@ -1,0 +1,419 @@
+//! `POST /containers/create`: place the container, make it, and make it only once.
+//!
+//! The request's ID becomes the container's `com.docker.swarm.id`. A create that comes again, because a connection or
+//! a primary failed in between, finds what the first one made. The work itself runs in a task of its own: a client that
+//! leaves does not cut it off halfway, and one that comes back waits for the same outcome.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::Value;
+use swarm_core::api::{ApiVersion, Query};
+use swarm_core::cluster::{NANO, Reference, Resources, SWARM_ID_LABEL, cpus_to_shares};
+use swarm_core::json::{self, JsonError, RawObject};
+use swarm_core::scheduler;
+use tokio::sync::watch;
+
+use super::answer::{Answer, ApiError, json_text};
+use super::containers::{Reserved, id_in};
+use super::engine::{Target, clean_request, clean_response, healthy_targets, uri, work};
+use super::join::join_all;
+use super::{Api, Call};
+use crate::http::body;
+use crate::platform::BoxFuture;
+
+/// What of a create request is read into memory (DESIGN section 9).
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// What an engine's answer may take.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// The label that carries the epoch a container was created in.
+const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
+
+/// How many engines are tried when they cannot be reached.
+const ENGINES_MAX: usize = 3;
+
+/// The credentials a missing image is pulled with.
+pub(super) const REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
+
+/// Where the end of a create that is under way will show.
+pub(super) type Outcome = watch::Receiver<Option<Finished>>;
+
+/// How a create ended, for everybody who waits for it.
+#[derive(Clone, Debug)]
+pub(super) enum Finished {
+    /// An engine's answer.
+    Engine(HeaderMap, StatusCode, Bytes),
+    /// An answer of this manager's own.
+    Refused(StatusCode, String),
+    /// Nothing was sent.
+    NotDispatched,
+}
+
+/// A create request, taken apart as far as placement needs it.
+struct Plan {
+    id: String,
+    epoch: Option<u64>,
+    repeat: bool,
+    version: Option<ApiVersion>,
+    query: Query,
+    headers: HeaderMap,
+    config: RawObject,
+    host: RawObject,
+    image: String,
+    /// CPUs asked for as `CpuShares` (spec/classic.md section 5.5); 0 if none.
+    share_cpus: u64,
+    request: scheduler::Request,
+}
+
+impl Api {
+    pub(super) async fn create_container(self: Arc<Self>, call: Call) -> Answer {
+        let (parts, body) = call.http.into_parts();
+        let text = body::collect_limited(body, BODY_BYTES_MAX).await?;
+        let plan = Plan::read(
+            &text,
+            parts.headers,
+            call.request.query,
+            (call.request_id, call.epoch, call.repeat),
+        )
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let plan = Plan {
+            version: call.request.version,
+            ..plan
+        };
+        let mut outcome = self.start_create(plan);
+        let finished = outcome.wait_for(Option::is_some).await;
+        match finished.ok().and_then(|finished| finished.clone()) {
+            Some(Finished::Engine(headers, status, text)) => {
+                let mut response = Response::new(body::full(text));
+                *response.status_mut() = status;
+                *response.headers_mut() = headers;
+                Ok(clean_response(response))
+            }
+            Some(Finished::Refused(status, message)) => Err(ApiError::new(status, message)),
+            Some(Finished::NotDispatched) => Err(ApiError::NotDispatched(Some(body::full(text)))),
+            None => Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the creation stopped with an internal error; look for the container before trying again",
+            )),
+        }
+    }
+
+    /// Starts the creation, or joins the one of the same ID that is under way.
+    fn start_create(self: &Arc<Self>, plan: Plan) -> Outcome {
+        let mut creates = self.creates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outcome) = creates.get(&plan.id) {
+            return outcome.clone();
+        }
+        let (sender, outcome) = watch::channel(None);
+        creates.insert(plan.id.clone(), outcome.clone());
+        let under_way = UnderWay {
+            api: Arc::clone(self),
+            id: plan.id.clone(),
+        };
+        let task = async move {
+            let finished = match under_way.api.create(&plan).await {
+                Ok(finished) => finished,
+                Err(ApiError::Refused(status, message)) => Finished::Refused(status, message),
+                Err(ApiError::NotDispatched(_)) => Finished::NotDispatched,
+            };
+            drop(under_way);
+            sender.send_replace(Some(finished));
+        };
+        self.platform.spawn("create", Box::pin(task));
+        outcome
+    }
+
+    async fn create(&self, plan: &Plan) -> Result<Finished, ApiError> {
+        if let Some(made) = self.known(&plan.id) {
+            return Ok(created(&made));
+        }
+        if plan.repeat
+            && let Some(made) = self.search(plan).await?
+        {
+            return Ok(created(&made));
+        }
+        let (reserved, ranking) = self.reserve(&plan.request)?;
+        let mut last = None;
+        for candidate in ranking.ranked.iter().take(ENGINES_MAX) {
+            self.scheduler().move_to(reserved.id, &candidate.address);
+            let target = {
+                let cluster = self.fleet.cluster().read();
+                match cluster.engine(&candidate.address) {
+                    Some(engine) => Target::of(&cluster, engine, plan.version),
+                    None => continue,
+                }
+            };
+            match self.create_on(&target, plan).await {
+                // Certainly not carried out there: the next engine may take it.
+                Err(ApiError::Refused(status @ StatusCode::SERVICE_UNAVAILABLE, message)) => {
+                    last = Some(ApiError::Refused(status, message));
+                }
+                // The connection broke halfway: the engine knows what came of it.
+                Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message)) => {
+                    return match self.made_on(&target, &plan.id).await {
+                        Ok(Some(made)) => Ok(created(&made)),
+                        Ok(None) | Err(_) => {
+                            Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message))
+                        }
+                    };
+                }
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the engines chosen have been removed; the container was not created",
+            )
+        }))
+    }
+
+    fn reserve(
+        &self,
+        request: &scheduler::Request,
+    ) -> Result<(Reserved<'_>, scheduler::Ranking), ApiError> {
+        let mut scheduler = self.scheduler();
+        let cluster = self.fleet.cluster().read();
+        let (id, ranking) = scheduler.reserve(&cluster, request.clone())?;
+        Ok((Reserved { api: self, id }, ranking))
+    }
+
+    /// Creates on one engine; pulls the image there first if it is missing.
+    async fn create_on(&self, target: &Target, plan: &Plan) -> Result<Finished, ApiError> {
+        let mut finished = self.send_create(target, plan).await?;
+        if lacks_image(&finished) && self.pull_for_create(target, plan).await {
+            finished = self.send_create(target, plan).await?;
+        }
+        if let Finished::Engine(_, StatusCode::CREATED, text) = &finished
+            && let Some(id) = id_in(text)
+        {
+            self.fleet.refresh_container(&target.address, &id).await;
+        }
+        Ok(finished)
+    }
+
+    async fn send_create(&self, target: &Target, plan: &Plan) -> Result<Finished, ApiError> {
+        let text = plan
+            .body(target.cpus)
+            .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let mut request = Request::new(body::full(text));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri(
+            &format!("/v{}/containers/create", target.version),
+            plan.query.as_str(),
+        )?;
+        *request.headers_mut() = plan.headers.clone();
+        let response = self
+            .dispatch(target, request, work(), Some(plan.epoch))
+            .await?;
+        let (parts, answer) = response.into_parts();
+        let text = body::collect_limited(answer, ANSWER_BYTES_MAX)
+            .await
+            .map_err(|error| {
+                ApiError::new(
+                    StatusCode::BAD_GATEWAY,
+                    format!("engine {}: {error}; look before trying again", target.name),
+                )
+            })?;
+        Ok(Finished::Engine(parts.headers, parts.status, text))
+    }
+
+    /// Whether the image is there afterwards. A failure is not told: the answer of the first attempt is, and makes the
+    /// command line pull, with progress and the registry's own words.
+    async fn pull_for_create(&self, target: &Target, plan: &Plan) -> bool {
+        let reference = Reference::parse(&plan.image);
+        let mut query = Query::default()
+            .with("fromImage", reference.name)
+            .with("tag", reference.suffix.unwrap_or("latest"));
+        if let Some(platform) = plan.query.value("platform") {
+            query = query.with("platform", &platform);
+        }
+        let auth = plan.headers.get(REGISTRY_AUTH);
+        match self
+            .pull_quietly(target, query.as_str(), auth, plan.epoch)
+            .await
+        {
+            Ok(()) => {
+                self.fleet.refresh_images(&target.address).await;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(engine = %target.name, image = %plan.image, %error, "cannot pull");
+                false
+            }
+        }
+    }
+
+    /// The container of this ID, if the view has it.
+    fn known(&self, swarm_id: &str) -> Option<String> {
+        let cluster = self.fleet.cluster().read();
+        cluster
+            .by_swarm_id(swarm_id)
+            .map(|(_, container)| container.id.to_string())
+    }
+
+    /// Asks every healthy engine for the container: an earlier attempt may have made it a moment ago.
+    async fn search(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
+        let targets = healthy_targets(&self.fleet.cluster().read(), plan.version);
+        let asked: Vec<BoxFuture<'_, Result<Option<String>, ApiError>>> = targets
+            .into_iter()
+            .map(|target| {
+                Box::pin(async move { self.made_on(&target, &plan.id).await })
+                    as BoxFuture<'_, Result<Option<String>, ApiError>>
+            })
+            .collect();
+        let mut unclear = None;
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(Some(made)) => return Ok(Some(made)),
+                Ok(None) => {}
+                Err(error) => unclear = Some(error),
+            }
+        }
+        match unclear {
+            None => Ok(None),
+            Some(error) => Err(ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                format!("whether an earlier attempt created the container is unknown: {error}"),
+            )),
+        }
+    }
+
+    async fn made_on(&self, target: &Target, swarm_id: &str) -> Result<Option<String>, ApiError> {
+        let filter = serde_json::json!({"label": [format!("{SWARM_ID_LABEL}={swarm_id}")]});
+        let query = Query::default()
+            .with("all", "1")
+            .with("filters", &filter.to_string());
+        let (status, text) = self
+            .ask(target, "/containers/json", query.as_str(), ANSWER_BYTES_MAX)
+            .await?;
+        let unusable = |reason: String| {
+            let name = &target.name;
+            ApiError::new(StatusCode::BAD_GATEWAY, format!("engine {name}: {reason}"))
+        };
+        if status != StatusCode::OK {
+            return Err(unusable(format!("it answered {status}")));
+        }
+        let found: Vec<RawObject> =
+            serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
+        let first = found.first().and_then(|entry| entry.read("Id").ok());
+        Ok(first.flatten())
+    }
+
+    /// Engines with room, for tests and diagnosis of one placement.
+    #[cfg(test)]
+    pub(super) fn reserved(&self) -> usize {
+        self.scheduler().reserved()
+    }
+}
+
+/// Ends the entry of a create that is under way, however it ends.
+struct UnderWay {
+    api: Arc<Api>,
+    id: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut creates = self
+            .api
+            .creates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        creates.remove(&self.id);
+    }
+}
+
+impl Plan {
+    fn read(
+        text: &[u8],
+        mut headers: HeaderMap,
+        query: Query,
+        (id, epoch, repeat): (String, Option<u64>, bool),
+    ) -> Result<Self, JsonError> {
+        let config = RawObject::parse(text)?;
+        let host: RawObject = config.read("HostConfig")?.unwrap_or_default();
+        let number = |name: &str| -> Result<u64, JsonError> {
+            let number: Option<i64> = host.read(name)?;
+            Ok(number
+                .and_then(|number| u64::try_from(number).ok())
+                .unwrap_or(0))
+        };
+        let share_cpus = number("CpuShares")?;
+        let nano_cpus = match number("NanoCpus")? {
+            0 => share_cpus.saturating_mul(NANO),
+            nano => nano,
+        };
+        let resources = Resources {
+            memory: number("Memory")?,
+            nano_cpus,
+        };
+        clean_request(&mut headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let name = query.value("name").unwrap_or_default();
+        Ok(Self {
+            request: scheduler::Request {
+                name: swarm_core::cluster::bare(&name).to_owned(),
+                swarm_id: id.clone(),
+                resources,
+            },
+            image: config.read("Image")?.unwrap_or_default(),
+            id,
+            epoch,
+            repeat,
+            version: None,
+            query,
+            headers,
+            config,
+            host,
+            share_cpus,
+        })
+    }
+
+    /// The body for an engine with `cpus` CPUs: as it came, with swarm's labels and CPUs turned into shares.
+    fn body(&self, cpus: u64) -> Result<String, JsonError> {
+        let mut config = self.config.clone();
+        let mut labels: serde_json::Map<String, Value> = config.read("Labels")?.unwrap_or_default();
+        labels.insert(SWARM_ID_LABEL.to_owned(), self.id.as_str().into());
+        labels.remove(EPOCH_LABEL);
+        if let Some(epoch) = self.epoch {
+            labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string().into());
+        }
+        config.set("Labels", json::raw(&labels)?);
+        if self.share_cpus > 0 {
+            let mut host = self.host.clone();
+            host.set(
+                "CpuShares",
+                json::raw(&cpus_to_shares(self.share_cpus, cpus))?,
+            );
+            config.set("HostConfig", host.to_raw()?);
+        }
+        Ok(config.to_json())
+    }
+}
+
+/// The answer for a container that an earlier attempt made.
+fn created(id: &str) -> Finished {
+    let text = serde_json::json!({"Id": id, "Warnings": []}).to_string();
+    let (parts, _) = json_text(StatusCode::CREATED, "").into_parts();
+    Finished::Engine(parts.headers, StatusCode::CREATED, text.into())
+}
+
+/// Whether an engine refused because it has not got the image; other things can be missing too.
+fn lacks_image(finished: &Finished) -> bool {
+    match finished {
+        Finished::Engine(_, StatusCode::NOT_FOUND, text) => {
+            let message = RawObject::parse(text)
+                .ok()
+                .and_then(|object| object.read::<String>("message").ok().flatten())
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            message.contains("no such image")
+        }
+        Finished::Engine(..) | Finished::Refused(..) | Finished::NotDispatched => false,
+    }
+}

@@ -1,0 +1,348 @@
+//! The Docker API of the acting primary: read from the warm view, passed through to the owning engine, or placed.
+//!
+//! [`Api::serve`] answers one parsed request. JSON is taken apart only where placement or naming needs it; everything
+//! else reaches the engine and comes back as it is, with URLs rebuilt from parsed parts. Each request that changes
+//! something passes the [`Gate`] before each of its steps.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Request, Response, StatusCode};
+use swarm_core::api::{
+    self as routes, ApiVersion, ContainerAction, ExecAction, Fixed, ImageAction, Method,
+    NetworkAction, Route, VolumeAction,
+};
+use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
+use swarm_core::scheduler::Scheduler;
+
+use crate::http::{Body, body, headers};
+use crate::platform::{BoxFuture, SharedPlatform};
+
+mod answer;
+mod containers;
+mod create;
+mod engine;
+mod execs;
+mod fleet;
+mod gate;
+mod join;
+mod lists;
+mod pull;
+
+pub use answer::ApiError;
+pub use fleet::{BeforeSend, Fleet, SharedCluster};
+pub use gate::{Gate, NotPrimary, OpenGate, Pass, SharedPass};
+
+use answer::{Answer, json_text};
+
+/// One request to be answered.
+pub struct Call {
+    /// Its head, parsed.
+    pub request: routes::Request,
+    /// The request itself: headers, body, and the client's half of a tunnel.
+    pub http: Request<Body>,
+    /// Names the request across attempts and managers; becomes the swarm ID of a container it creates.
+    pub request_id: String,
+    /// The epoch the manager believes in; `None` without replication.
+    pub epoch: Option<u64>,
+    /// Whether an earlier attempt of this request may have been carried out.
+    pub repeat: bool,
+    /// Completes when a tunnel has to end because another manager is primary.
+    pub cancelled: BoxFuture<'static, ()>,
+}
+
+/// Nothing was sent to an engine: another manager may be asked instead.
+#[derive(Debug)]
+pub struct NotDispatched {
+    /// The request's body, if nothing of it was read.
+    pub body: Option<Body>,
+}
+
+/// Tells the role of this manager and, with replication, what it knows of the election.
+pub type RoleSource = Arc<dyn Fn() -> (Role, Option<Replication>) + Send + Sync>;
+
+/// The Docker API over all engines.
+pub struct Api {
+    platform: SharedPlatform,
+    fleet: Arc<dyn Fleet>,
+    gate: Arc<dyn Gate>,
+    role: RoleSource,
+    host: HostInfo,
+    scheduler: Mutex<Scheduler>,
+    creates: Mutex<BTreeMap<String, create::Outcome>>,
+    identity: HeaderValue,
+}
+
+impl Api {
+    /// An API over `fleet`.
+    #[must_use]
+    pub fn new(
+        platform: SharedPlatform,
+        fleet: Arc<dyn Fleet>,
+        gate: Arc<dyn Gate>,
+        role: RoleSource,
+        host: HostInfo,
+        scheduler: Scheduler,
+    ) -> Arc<Self> {
+        let identity = format!("swarm/{} ({})", host.version, host.os);
+        Arc::new(Self {
+            platform,
+            fleet,
+            gate,
+            role,
+            scheduler: Mutex::new(scheduler),
+            creates: Mutex::default(),
+            identity: HeaderValue::try_from(identity)
+                .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
+            host,
+        })
+    }
+
+    /// Answers one request as the acting primary.
+    ///
+    /// # Errors
+    /// [`NotDispatched`] when the gate is closed: nothing was sent to an engine.
+    pub async fn serve(self: Arc<Self>, call: Call) -> Result<Response<Body>, NotDispatched> {
+        let answer = match self.check_version(call.request.version) {
+            Ok(()) => Arc::clone(&self).route(call).await,
+            Err(refused) => Err(refused),
+        };
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(failure) => failure
+                .into_response()
+                .map_err(|body| NotDispatched { body })?,
+        };
+        self.identify(&mut response);
+        Ok(response)
+    }
+
+    /// Answers what every manager answers by itself, primary or not; `None` for any other route.
+    #[must_use]
+    pub fn local(&self, request: &routes::Request) -> Option<Response<Body>> {
+        let mut response = match &request.route {
+            Route::Fixed(Fixed::Ping) => self.ping(request.method),
+            Route::Fixed(Fixed::Info) => self
+                .info()
+                .or_else(ApiError::into_response)
+                .unwrap_or_else(|_| Response::new(body::empty())),
+            _ => return None,
+        };
+        self.identify(&mut response);
+        Some(response)
+    }
+
+    async fn route(self: Arc<Self>, call: Call) -> Answer {
+        match &call.request.route {
+            Route::Fixed(fixed) => {
+                let fixed = *fixed;
+                self.fixed(fixed, call).await
+            }
+            Route::Container(name, action) => {
+                let (name, action) = (name.as_str().to_owned(), *action);
+                match action {
+                    ContainerAction::Inspect => self.inspect_container(&name, call).await,
+                    ContainerAction::Rename => self.rename_container(&name, call).await,
+                    ContainerAction::Exec => self.create_exec(&name, call).await,
+                    ContainerAction::Remove => self.remove_container(&name, call).await,
+                    other => self.pass_container(&name, other, call).await,
+                }
+            }
+            Route::CheckpointRemove(name, _) => {
+                let name = name.as_str().to_owned();
+                self.pass_container(&name, ContainerAction::CheckpointList, call)
+                    .await
+            }
+            Route::Exec(id, action) => {
+                let (id, action) = (id.as_str().to_owned(), *action);
+                match action {
+                    ExecAction::Inspect | ExecAction::Resize | ExecAction::Start => {
+                        self.pass_exec(&id, call).await
+                    }
+                }
+            }
+            Route::Image(name, action) => {
+                let (name, action) = (name.as_str().to_owned(), *action);
+                match action {
+                    ImageAction::Inspect
+                    | ImageAction::History
+                    | ImageAction::Attestations
+                    | ImageAction::Save
+                    | ImageAction::Push => self.pass_image(&name, call).await,
+                    ImageAction::Tag | ImageAction::Remove => Err(self.unserved(&call)),
+                }
+            }
+            Route::Network(name, NetworkAction::Inspect) => {
+                let name = name.as_str().to_owned();
+                self.inspect_network(&name, call).await
+            }
+            Route::Volume(name, VolumeAction::Inspect) => {
+                let name = name.as_str().to_owned();
+                self.inspect_volume(&name, call).await
+            }
+            Route::Distribution(_) => self.pass_any(call).await,
+            Route::Network(..) | Route::Volume(..) | Route::Plugin(..) | Route::Object(..) => {
+                Err(self.unserved(&call))
+            }
+        }
+    }
+
+    async fn fixed(self: Arc<Self>, fixed: Fixed, call: Call) -> Answer {
+        match fixed {
+            Fixed::Ping => Ok(self.ping(call.request.method)),
+            Fixed::Info => self.info(),
+            Fixed::Version => {
+                let text = self.fleet.cluster().read().version_json(&self.host);
+                Ok(json_text(StatusCode::OK, text))
+            }
+            Fixed::ContainerList => self.list_containers(&call).await,
+            Fixed::ContainerCreate => self.create_container(call).await,
+            Fixed::ImageList => self.list_images(&call),
+            Fixed::ImageCreate => self.create_image(call).await,
+            Fixed::NetworkList => self.list_networks(&call),
+            Fixed::VolumeList => self.list_volumes(&call),
+            Fixed::Auth | Fixed::ImageSearch => self.pass_any(call).await,
+            Fixed::Events
+            | Fixed::DiskUsage
+            | Fixed::Session
+            | Fixed::Grpc
+            | Fixed::Build
+            | Fixed::BuildCancel
+            | Fixed::BuildPrune
+            | Fixed::Commit
+            | Fixed::ContainerPrune
+            | Fixed::ImageViz
+            | Fixed::ImageSave
+            | Fixed::ImageLoad
+            | Fixed::ImagePrune
+            | Fixed::NetworkCreate
+            | Fixed::NetworkPrune
+            | Fixed::VolumeCreate
+            | Fixed::VolumePrune
+            | Fixed::PluginList
+            | Fixed::PluginPrivileges
+            | Fixed::PluginPull
+            | Fixed::PluginCreate
+            | Fixed::SwarmInspect
+            | Fixed::SwarmInit
+            | Fixed::SwarmJoin
+            | Fixed::SwarmLeave
+            | Fixed::SwarmUpdate
+            | Fixed::SwarmUnlockKey
+            | Fixed::SwarmUnlock
+            | Fixed::NodeList
+            | Fixed::ServiceList
+            | Fixed::ServiceCreate
+            | Fixed::TaskList
+            | Fixed::SecretList
+            | Fixed::SecretCreate
+            | Fixed::ConfigList
+            | Fixed::ConfigCreate => Err(self.unserved(&call)),
+        }
+    }
+
+    fn unserved(&self, call: &Call) -> ApiError {
+        let request = &call.request;
+        ApiError::not_implemented(&format!("{} {}", request.method, request.route.template()))
+    }
+
+    /// Refuses what no engine can be asked in (SECURITY.md, "API-version confusion"), in Docker's words.
+    fn check_version(&self, version: Option<ApiVersion>) -> Result<(), ApiError> {
+        let Some(version) = version else {
+            return Ok(());
+        };
+        let cluster = self.fleet.cluster().read();
+        let (oldest, newest) = cluster.api_versions();
+        let refuse = |text| Err(ApiError::new(StatusCode::BAD_REQUEST, text));
+        if version < oldest {
+            return refuse(format!(
+                "client version {version} is too old. Minimum supported API version is {oldest}, please upgrade your \
+                 client to a newer version"
+            ));
+        }
+        match newest {
+            Some(newest) if version > newest => refuse(format!(
+                "client version {version} is too new. Maximum supported API version is {newest}"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn ping(&self, method: Method) -> Response<Body> {
+        let text = match method {
+            Method::Head => body::empty(),
+            Method::Get | Method::Post | Method::Put | Method::Delete => body::full("OK"),
+        };
+        let mut response = Response::new(text);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-cache, no-store, must-revalidate"),
+        );
+        let own = [
+            ("docker-experimental", "false"),
+            ("pragma", "no-cache"),
+            ("swarm", "inactive"),
+        ];
+        for (name, value) in own {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        response
+    }
+
+    fn info(&self) -> Answer {
+        let (role, replication) = (self.role)();
+        let scheduler = self.scheduler();
+        let strategy = scheduler.strategy().to_string();
+        let filters: Vec<_> = scheduler
+            .filters()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let cluster = self.fleet.cluster().read();
+        let info = ClusterInfo {
+            cluster: &cluster,
+            host: &self.host,
+            role,
+            replication,
+            strategy: &strategy,
+            filters: &filters,
+            overcommit: scheduler.overcommit(),
+            listeners: 0,
+            now: self.platform.wall(),
+        };
+        let text = info.to_json().map_err(|failure| {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, failure.to_string())
+        })?;
+        Ok(json_text(StatusCode::OK, text))
+    }
+
+    /// Puts what every answer carries on it: one `Api-Version`, the server, and the system containers run on.
+    fn identify(&self, response: &mut Response<Body>) {
+        let version = self.fleet.cluster().read().api_version().to_string();
+        let version =
+            HeaderValue::try_from(version).unwrap_or_else(|_| HeaderValue::from_static("1.24"));
+        let headers = response.headers_mut();
+        headers::set_identity(headers, &version, &self.identity);
+        headers.insert(
+            HeaderName::from_static("ostype"),
+            HeaderValue::from_static("linux"),
+        );
+    }
+
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        // Whoever panicked holding it left at most a reservation behind.
+        self.scheduler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
