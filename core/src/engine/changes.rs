@@ -46,9 +46,7 @@ impl Life {
                 ViewChange::Container(container)
             }
             (Object::Container(id), Reply::Container(None)) => {
-                if self.known.remove(id).is_none() {
-                    return Ok(());
-                }
+                self.known.remove(id);
                 ViewChange::DropContainers(vec![id.clone()])
             }
             (Object::Images, Reply::Images(images)) => ViewChange::Images(images),

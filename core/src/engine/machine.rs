@@ -157,7 +157,8 @@ impl Machine for EngineMachine {
     fn handle(&mut self, now: Mono, input: Input, out: &mut Effects<Effect>) {
         self.now = self.now.max(now);
         self.life.handle(self.now, input, out);
-        self.life.settle_up(self.now, out);
+        // Inputs without end must not keep it from what is due.
+        self.life.due(self.now, out);
     }
 
     fn wake_at(&self) -> Option<Wake> {
@@ -166,11 +167,7 @@ impl Machine for EngineMachine {
 
     fn wake(&mut self, now: Mono, out: &mut Effects<Effect>) {
         self.now = self.now.max(now);
-        self.life.expire(self.now, out);
-        if self.life.step == Step::Idle && self.life.next_round <= self.now {
-            self.life.begin_round(self.now, out);
-        }
-        self.life.settle_up(self.now, out);
+        self.life.due(self.now, out);
     }
 
     fn digest(&self) -> u64 {
@@ -232,6 +229,14 @@ impl Life {
             Purpose::Round => self.round_answered(now, op, result, out),
             Purpose::Object(object) => self.object_answered(now, &object, result, out),
         }
+    }
+
+    fn due(&mut self, now: Mono, out: &mut Effects<Effect>) {
+        self.expire(now, out);
+        if self.step == Step::Idle && self.next_round <= now {
+            self.begin_round(now, out);
+        }
+        self.settle_up(now, out);
     }
 
     /// What follows from any change: calls that can start now, events that can go out now.
@@ -333,7 +338,7 @@ impl Life {
         purpose: Purpose,
         out: &mut Effects<Effect>,
     ) {
-        let limit = limit(&call);
+        let limit = call.limit();
         let version = match call {
             // Before the versions are known, and to learn them.
             Call::Ping | Call::Specs => None,
@@ -346,12 +351,7 @@ impl Life {
             | Call::Volume(_) => self.api,
         };
         self.expect(now, op, purpose, limit);
-        out.push(Effect::Call {
-            op,
-            call,
-            version,
-            limit,
-        });
+        out.push(Effect::Call { op, call, version });
     }
 
     fn expect(&mut self, now: Mono, op: OpId, purpose: Purpose, limit: Duration) {
@@ -447,13 +447,4 @@ impl Life {
         }
         out.push(Effect::Publish(Notice::Swarm(action)));
     }
-}
-
-/// How long a call may take (E5). Lists may be long; a ping that takes seconds is a sick engine.
-fn limit(call: &Call) -> Duration {
-    Duration::from_secs(match call {
-        Call::Ping => 5,
-        Call::Specs | Call::Container { .. } | Call::Network(_) | Call::Volume(_) => 10,
-        Call::Containers | Call::Images | Call::Networks | Call::Volumes => 30,
-    })
 }

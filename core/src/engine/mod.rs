@@ -128,6 +128,18 @@ pub enum Call {
     Volume(Arc<str>),
 }
 
+impl Call {
+    /// How long it may take (E5). Lists may be long; a ping that takes seconds comes from a sick engine.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Ping => 5,
+            Self::Specs | Self::Container { .. } | Self::Network(_) | Self::Volume(_) => 10,
+            Self::Containers | Self::Images | Self::Networks | Self::Volumes => 30,
+        })
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -217,7 +229,7 @@ pub enum Failure {
 /// What an [`EngineMachine`] wants done.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Start a call; its result comes back as [`Input::Answered`].
+    /// Start a call, with [`Call::limit`]; its result comes back as [`Input::Answered`].
     Call {
         /// Names the call.
         op: OpId,
@@ -225,8 +237,6 @@ pub enum Effect {
         call: Call,
         /// The API version to ask in; `None` for a path without version.
         version: Option<ApiVersion>,
-        /// Give up after this.
-        limit: Duration,
     },
     /// Ask the cluster view whether this daemon may be in it; the answer comes back as [`Input::Admitted`].
     Admit {

@@ -15,6 +15,7 @@ use crate::machine::{Effects, Machine};
 use crate::rng::Random;
 use crate::time::Mono;
 
+mod laws;
 mod noise;
 mod reading;
 
