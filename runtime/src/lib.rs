@@ -4,6 +4,8 @@
 //! code on simulated hosts. `main.rs` only binds it to tokio and the command line.
 
 pub mod api;
+pub mod cli;
+pub mod commands;
 pub mod http;
 pub mod log;
 pub mod platform;

@@ -1,3 +1,9 @@
 //! The `swarm` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use swarm::cli::{self, Env};
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), &Env::of_process())
+}

@@ -6,7 +6,7 @@ mod format;
 mod level;
 mod quote;
 
-pub use format::{Format, Record, Value};
+pub use format::{Format, FormatError, Record, Value};
 pub use level::{LogLevel, LogLevelError};
 
 use std::collections::BTreeMap;

@@ -1,0 +1,430 @@
+//! What each command takes, in clap's terms; checked in [`swarm_core::config`].
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use swarm_core::config::{
+    RawClient, RawDev, RawDiscovery, RawJoin, RawList, RawManage, RawTls, defaults,
+};
+
+use super::argv::UsageError;
+use super::env::Env;
+use super::{CliError, Request, VERSION};
+use crate::log::{LogLevel, LogLevelError};
+
+const APPLICATION_HELP: &str = "Usage: {usage}
+
+{about}
+
+Version: {version}
+
+Options:
+{options}
+
+Commands:
+{subcommands}
+
+Run 'swarm COMMAND --help' for more information on a command.
+";
+
+/// Help of commands without arguments.
+const PLAIN_HELP: &str = "Usage: {usage}
+
+{about}
+
+Options:
+{options}
+";
+
+/// Help of commands that take `<discovery>`.
+const DISCOVERY_HELP: &str = "Usage: {usage}
+
+{about}
+
+Arguments:
+  <discovery>    where the engines are found [$SWARM_DISCOVERY]
+                   * consul://<ip>:<port>,<ip>:<port>/<path>
+                   * etcd://<ip1>,<ip2>/<path>  (not in this version)
+                   * zk://<ip1>,<ip2>/<path>    (not in this version)
+                   * file://path/to/file
+                   * [nodes://]<ip1>:<port>,<ip2>:<port>
+                   * token://<token>            (the service was switched off)
+
+Options:
+{options}{after-help}
+";
+
+const CLUSTER_OPTIONS: &str = "Cluster options:
+  * swarm.overcommit=0.05    overcommit to apply on resources
+  * swarm.createretry=0      container create retry count after initial failure
+";
+
+/// A Docker-native clustering system
+#[derive(Debug, Parser)]
+#[command(
+    name = "swarm",
+    version = VERSION.as_str(),
+    override_usage = "swarm [OPTIONS] COMMAND [arg...]",
+    help_template = APPLICATION_HELP,
+    disable_version_flag = true,
+    disable_help_flag = true,
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// Shown last in the help of each command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// debug mode [$DEBUG]
+    #[arg(long, global = true, display_order = 900)]
+    pub(super) debug: bool,
+    /// log level: debug, info, warn, error, fatal, panic [default: info]
+    #[arg(
+        long,
+        short = 'l',
+        global = true,
+        display_order = 901,
+        value_name = "LEVEL"
+    )]
+    log_level: Option<String>,
+    /// log format: auto (text on a terminal, else logfmt), text, logfmt, json
+    #[arg(
+        long,
+        global = true,
+        display_order = 902,
+        value_name = "FORMAT",
+        default_value = "auto"
+    )]
+    pub(super) log_format: String,
+    /// enable experimental features
+    #[arg(long, global = true, display_order = 903)]
+    pub(super) experimental: bool,
+    /// show help
+    #[arg(long, short = 'h', global = true, display_order = 904, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// print the version
+    #[arg(long, short = 'v', global = true, display_order = 905)]
+    pub(super) version: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a cluster (not possible any more: the hosted token service was switched off)
+    #[command(visible_alias = "c", override_usage = "swarm create", help_template = PLAIN_HELP)]
+    Create(Create),
+    /// List nodes in a cluster
+    #[command(
+        visible_alias = "l",
+        override_usage = "swarm list [OPTIONS] <discovery>",
+        help_template = DISCOVERY_HELP
+    )]
+    List(List),
+    /// Manage a docker cluster
+    #[command(
+        visible_alias = "m",
+        override_usage = "swarm manage [OPTIONS] <discovery>",
+        help_template = DISCOVERY_HELP,
+        after_help = CLUSTER_OPTIONS
+    )]
+    Manage(Box<Manage>),
+    /// Join a docker cluster
+    #[command(
+        visible_alias = "j",
+        override_usage = "swarm join [OPTIONS] <discovery>",
+        help_template = DISCOVERY_HELP
+    )]
+    Join(Join),
+    /// Show the role of a manager and what it knows
+    #[command(override_usage = "swarm status [OPTIONS]", help_template = PLAIN_HELP)]
+    Status(Client),
+    /// Tell the primary to hand its role to a replica
+    #[command(override_usage = "swarm step-down [OPTIONS]", help_template = PLAIN_HELP)]
+    StepDown(Client),
+    /// Run a whole cluster on this machine to try it out
+    #[command(override_usage = "swarm dev [OPTIONS]", help_template = PLAIN_HELP)]
+    Dev(Dev),
+    /// Shows a list of commands or help for one command
+    #[command(
+        visible_alias = "h",
+        override_usage = "swarm help [command]",
+        help_template = PLAIN_HELP
+    )]
+    Help(Help),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[arg(hide = true)]
+    pub(super) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Help {
+    #[arg(hide = true)]
+    topic: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Discovery {
+    #[arg(hide = true)]
+    discovery: Vec<String>,
+    /// discovery options: kv.path, kv.cacertfile, kv.certfile, kv.keyfile, consul.token
+    #[arg(long, value_name = "KEY=VALUE")]
+    discovery_opt: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// how long to wait for the first listing
+    #[arg(long, value_name = "DURATION", default_value = defaults::TIMEOUT)]
+    timeout: String,
+    #[command(flatten)]
+    discovery: Discovery,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Join {
+    /// address of the Docker Engine joining the cluster, reachable by the managers [$SWARM_ADVERTISE]
+    #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// period between each heartbeat
+    #[arg(long, value_name = "DURATION", default_value = defaults::HEARTBEAT)]
+    heartbeat: String,
+    /// time limit for an ephemeral node
+    #[arg(long, value_name = "DURATION", default_value = defaults::TTL)]
+    ttl: String,
+    /// add a random delay in [0s,delay] to avoid synchronized registration
+    #[arg(long, value_name = "DURATION", default_value = defaults::DELAY)]
+    delay: String,
+    /// register even if the Docker Engine does not answer
+    #[arg(long)]
+    no_check: bool,
+    #[command(flatten)]
+    discovery: Discovery,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Manage {
+    /// placement strategy to use: spread, binpack, random
+    #[arg(long, value_name = "NAME", default_value = defaults::STRATEGY)]
+    strategy: String,
+    /// filter to use, in the order applied: health, port, containerslots, dependency, affinity, constraint, whitelist
+    /// [default: all of them]
+    #[arg(long, short = 'f', value_name = "NAME")]
+    filter: Vec<String>,
+    /// ip/socket to listen on: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$SWARM_HOST]
+    #[arg(long, short = 'H', value_name = "ADDRESS")]
+    host: Vec<String>,
+    /// enable replication: take part in the election of the primary
+    #[arg(long)]
+    replication: bool,
+    /// length of the primary's lease, at least 500ms
+    #[arg(long, value_name = "DURATION", default_value = defaults::REPLICATION_TTL)]
+    replication_ttl: String,
+    /// how long a request waits for a primary before it is refused
+    #[arg(long, value_name = "DURATION", default_value = defaults::PRIMARY_WAIT)]
+    primary_wait: String,
+    /// what a primary checks before it changes an engine: verify (its lease in the store) or lease (its clock alone)
+    #[arg(long, value_name = "NAME", default_value = defaults::FENCE)]
+    fence: String,
+    /// address of this manager as the other managers reach it [$SWARM_ADVERTISE]
+    #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    #[command(flatten)]
+    tls: Tls,
+    /// refuse to listen without TLS where other machines can connect
+    #[arg(long)]
+    require_tls: bool,
+    /// set engine refresh minimum interval
+    #[arg(long, value_name = "DURATION", default_value = defaults::ENGINE_REFRESH_MIN)]
+    engine_refresh_min_interval: String,
+    /// set engine refresh maximum interval
+    #[arg(long, value_name = "DURATION", default_value = defaults::ENGINE_REFRESH_MAX)]
+    engine_refresh_max_interval: String,
+    /// set engine failure retry count
+    #[arg(long, value_name = "COUNT", default_value = defaults::ENGINE_FAILURE_RETRY)]
+    engine_failure_retry: String,
+    /// deprecated; replaced by --engine-failure-retry
+    #[arg(long, value_name = "COUNT", default_value = defaults::ENGINE_FAILURE_RETRY)]
+    engine_refresh_retry: String,
+    /// period between each heartbeat
+    #[arg(long, value_name = "DURATION", default_value = defaults::HEARTBEAT)]
+    heartbeat: String,
+    /// enable CORS headers in the remote API
+    #[arg(long, visible_alias = "cors")]
+    api_enable_cors: bool,
+    /// cluster driver to use: swarm
+    #[arg(long, short = 'c', value_name = "NAME", default_value = defaults::CLUSTER_DRIVER)]
+    cluster_driver: String,
+    /// cluster driver options, see below
+    #[arg(long, value_name = "KEY=VALUE")]
+    cluster_opt: Vec<String>,
+    #[arg(long, hide = true)]
+    refresh_on_node_filter: bool,
+    #[arg(long, hide = true)]
+    container_name_refresh_filter: Option<String>,
+    #[command(flatten)]
+    discovery: Discovery,
+}
+
+#[derive(Debug, Args)]
+struct Tls {
+    /// use TLS; implied by --tlsverify (not in this version)
+    #[arg(long)]
+    tls: bool,
+    /// trust only remotes providing a certificate signed by the CA given here (not in this version)
+    #[arg(long, value_name = "FILE")]
+    tlscacert: Option<String>,
+    /// path to TLS certificate file (not in this version)
+    #[arg(long, value_name = "FILE")]
+    tlscert: Option<String>,
+    /// path to TLS key file (not in this version)
+    #[arg(long, value_name = "FILE")]
+    tlskey: Option<String>,
+    /// use TLS and verify the remote (not in this version)
+    #[arg(long)]
+    tlsverify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Client {
+    /// manager to ask: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$DOCKER_HOST]
+    #[arg(long, short = 'H', value_name = "ADDRESS")]
+    host: Option<String>,
+    /// how long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = defaults::TIMEOUT)]
+    timeout: String,
+    /// print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// how many managers to start, 1 to 9
+    #[arg(long, value_name = "COUNT", default_value = defaults::DEV_MANAGERS)]
+    managers: String,
+    /// how many modelled engines to start, 1 to 100
+    #[arg(long, value_name = "COUNT", default_value = defaults::DEV_ENGINES)]
+    engines: String,
+    /// use modelled engines even if a local Docker Engine answers
+    #[arg(long)]
+    modelled: bool,
+}
+
+impl Global {
+    /// An explicit level counts more than `--debug`.
+    pub(super) fn level(&self, debug: bool) -> Result<LogLevel, LogLevelError> {
+        match &self.log_level {
+            Some(level) => level.parse(),
+            None if debug => Ok(LogLevel::Debug),
+            None => Ok(LogLevel::Info),
+        }
+    }
+}
+
+impl Help {
+    pub(super) fn render(&self, grammar: &mut clap::Command) -> Result<Request, CliError> {
+        let command = match self.topic.first() {
+            None => grammar,
+            Some(topic) => grammar
+                .find_subcommand_mut(topic)
+                .ok_or_else(|| UsageError::UnknownCommand(topic.clone()))?,
+        };
+        Ok(Request::Print(command.render_help().to_string()))
+    }
+}
+
+impl Discovery {
+    fn raw(self, env: &Env) -> RawDiscovery {
+        RawDiscovery {
+            arguments: self.discovery,
+            env: env.swarm_discovery.clone(),
+            options: self.discovery_opt,
+            consul_http_token: env.consul_http_token.clone(),
+            consul_http_auth: env.consul_http_auth,
+        }
+    }
+}
+
+impl List {
+    pub(super) fn raw(self, env: &Env) -> RawList {
+        RawList {
+            timeout: self.timeout,
+            discovery: self.discovery.raw(env),
+        }
+    }
+}
+
+impl Join {
+    pub(super) fn raw(self, env: &Env) -> RawJoin {
+        RawJoin {
+            advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
+            heartbeat: self.heartbeat,
+            ttl: self.ttl,
+            delay: self.delay,
+            no_check: self.no_check,
+            discovery: self.discovery.raw(env),
+        }
+    }
+}
+
+impl Manage {
+    pub(super) fn raw(self, env: &Env) -> RawManage {
+        RawManage {
+            strategy: self.strategy,
+            filters: self.filter,
+            hosts: self.host,
+            hosts_env: env.swarm_host.clone(),
+            replication: self.replication,
+            replication_ttl: self.replication_ttl,
+            primary_wait: self.primary_wait,
+            fence: self.fence,
+            advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
+            tls: RawTls {
+                enabled: self.tls.tls,
+                verify: self.tls.tlsverify,
+                ca: self.tls.tlscacert,
+                cert: self.tls.tlscert,
+                key: self.tls.tlskey,
+            },
+            require_tls: self.require_tls,
+            engine_refresh_min: self.engine_refresh_min_interval,
+            engine_refresh_max: self.engine_refresh_max_interval,
+            engine_failure_retry: self.engine_failure_retry,
+            engine_refresh_retry: self.engine_refresh_retry,
+            heartbeat: self.heartbeat,
+            cors: self.api_enable_cors,
+            cluster_driver: self.cluster_driver,
+            cluster_options: self.cluster_opt,
+            refresh_on_node_filter: self.refresh_on_node_filter,
+            container_name_refresh_filter: self.container_name_refresh_filter,
+            discovery: self.discovery.raw(env),
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn raw(self, env: &Env) -> RawClient {
+        RawClient {
+            host: self.host,
+            docker_host: env.docker_host.clone(),
+            timeout: self.timeout,
+            json: self.json,
+        }
+    }
+}
+
+impl Dev {
+    pub(super) fn raw(self) -> RawDev {
+        RawDev {
+            managers: self.managers,
+            engines: self.engines,
+            modelled: self.modelled,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What each command does once its configuration is understood.
+//!
+//! Each is an `async fn(SharedPlatform, Config) -> anyhow::Result<()>`; an error is the reason the process fails with.
+
+mod dev;
+mod join;
+mod list;
+mod manage;
+mod status;
+mod step_down;
+
+pub use dev::dev;
+pub use join::join;
+pub use list::list;
+pub use manage::manage;
+pub use status::status;
+pub use step_down::step_down;
