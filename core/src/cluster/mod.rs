@@ -12,6 +12,7 @@ use crate::address::HostPort;
 use crate::time::Wall;
 
 mod container;
+mod describe;
 mod engine;
 mod filters;
 pub mod human;
@@ -27,9 +28,10 @@ mod volume;
 pub(crate) mod tests;
 
 pub use container::{
-    Container, ContainerError, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
-    SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
+    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SWARM_ID_LABEL, State,
+    TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
+pub use describe::ContainerError;
 pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
 pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};

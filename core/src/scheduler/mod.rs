@@ -5,10 +5,10 @@
 //! released: memory, CPUs, a place in the count, and the name.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use crate::address::HostPort;
 use crate::cluster::{Cluster, Engine, Resources, bare, human};
+use crate::config;
 
 mod filter;
 mod strategy;
@@ -307,35 +307,42 @@ pub fn overcommit_percent(ratio: f64) -> i64 {
     percent
 }
 
-/// A name that is none of the supported ones.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownName {
+/// The configuration asks for something this version does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
     /// `--strategy`
-    #[error("strategy not supported: {0:?}; supported: spread")]
-    Strategy(String),
+    #[error("--strategy {0} is not implemented by this version of swarm; use spread")]
+    Strategy(config::Strategy),
     /// `--filter`
-    #[error("filter not supported: {0:?}; supported: health")]
-    Filter(String),
+    #[error("--filter {0} is not implemented by this version of swarm")]
+    Filter(config::Filter),
 }
 
-impl FromStr for Strategy {
-    type Err = UnknownName;
+impl TryFrom<config::Strategy> for Strategy {
+    type Error = Unsupported;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "spread" => Ok(Self::Spread),
-            other => Err(UnknownName::Strategy(other.to_owned())),
+    fn try_from(strategy: config::Strategy) -> Result<Self, Unsupported> {
+        match strategy {
+            config::Strategy::Spread => Ok(Self::Spread),
+            config::Strategy::BinPack | config::Strategy::Random => {
+                Err(Unsupported::Strategy(strategy))
+            }
         }
     }
 }
 
-impl FromStr for Filter {
-    type Err = UnknownName;
+impl TryFrom<config::Filter> for Filter {
+    type Error = Unsupported;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "health" => Ok(Self::Health),
-            other => Err(UnknownName::Filter(other.to_owned())),
+    fn try_from(filter: config::Filter) -> Result<Self, Unsupported> {
+        match filter {
+            config::Filter::Health => Ok(Self::Health),
+            config::Filter::Port
+            | config::Filter::ContainerSlots
+            | config::Filter::Dependency
+            | config::Filter::Affinity
+            | config::Filter::Constraint
+            | config::Filter::Whitelist => Err(Unsupported::Filter(filter)),
         }
     }
 }

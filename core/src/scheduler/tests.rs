@@ -237,20 +237,28 @@ fn one_recent_failure_outweighs_any_difference_in_room() {
 }
 
 #[test]
-fn names_of_strategies_and_filters_round_trip() {
-    assert_eq!("spread".parse::<Strategy>().unwrap().to_string(), "spread");
-    assert_eq!("health".parse::<Filter>().unwrap().to_string(), "health");
-    assert!(
-        "x".parse::<Strategy>()
-            .unwrap_err()
-            .to_string()
-            .starts_with("strategy not supported")
+fn what_is_configured_is_applied_or_refused() {
+    assert_eq!(
+        Strategy::try_from(config::Strategy::Spread),
+        Ok(Strategy::Spread)
     );
+    assert_eq!(Filter::try_from(config::Filter::Health), Ok(Filter::Health));
+    let error = Strategy::try_from(config::Strategy::BinPack).unwrap_err();
     assert!(
-        "x".parse::<Filter>()
-            .unwrap_err()
+        error
             .to_string()
-            .starts_with("filter not supported")
+            .starts_with("--strategy binpack is not implemented")
     );
+    let error = Filter::try_from(config::Filter::Port).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("--filter port is not implemented")
+    );
+    assert_eq!(
+        Strategy::Spread.to_string(),
+        config::Strategy::Spread.name()
+    );
+    assert_eq!(Filter::Health.to_string(), config::Filter::Health.name());
     assert_eq!([0.05, -0.5, 0.0].map(overcommit_percent), [5, -50, 0]);
 }

@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use swarm_core::api::ExecAction;
-use swarm_core::api::Route;
 
 use super::answer::{Answer, ApiError};
 use super::engine::{Target, healthy_targets, question, work};
@@ -15,15 +14,15 @@ use crate::platform::BoxFuture;
 const EXEC_BYTES_MAX: usize = 1 << 20;
 
 impl Api {
-    pub(super) async fn pass_exec(&self, id: &str, call: Call) -> Answer {
+    pub(super) async fn pass_exec(&self, id: &str, action: ExecAction, call: Call) -> Answer {
         let target = match self.exec_target(id, &call)? {
             Some(target) => target,
             None => self.search_exec(id, &call).await?,
         };
-        let options = match &call.request.route {
-            Route::Exec(_, ExecAction::Start) => SendOptions::endless(),
-            Route::Exec(_, ExecAction::Resize) => work(),
-            _ => question(),
+        let options = match action {
+            ExecAction::Start => SendOptions::endless(),
+            ExecAction::Resize => work(),
+            ExecAction::Inspect => question(),
         };
         let path = self.engine_path(&call, id, &target)?;
         self.pass(&target, call, &path, options).await

@@ -17,14 +17,12 @@ pub struct SharedCluster(Arc<RwLock<Cluster>>);
 
 impl SharedCluster {
     /// For reading. Not to be held over an `await`.
-    #[must_use]
     pub fn read(&self) -> RwLockReadGuard<'_, Cluster> {
         // A reader or writer that panicked has left data behind that the next refresh corrects.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For writing. Not to be held over an `await`.
-    #[must_use]
     pub fn write(&self) -> RwLockWriteGuard<'_, Cluster> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }

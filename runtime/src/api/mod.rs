@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, StatusCode};
 use swarm_core::api::{
-    self as routes, ApiVersion, ContainerAction, ExecAction, Fixed, ImageAction, Method,
-    NetworkAction, Route, VolumeAction,
+    self as routes, ApiVersion, ContainerAction, Fixed, ImageAction, Method, NetworkAction, Route,
+    VolumeAction,
 };
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::scheduler::Scheduler;
@@ -121,13 +121,14 @@ impl Api {
     /// Answers what every manager answers by itself, primary or not; `None` for any other route.
     #[must_use]
     pub fn local(&self, request: &routes::Request) -> Option<Response<Body>> {
-        let mut response = match &request.route {
-            Route::Fixed(Fixed::Ping) => self.ping(request.method),
-            Route::Fixed(Fixed::Info) => self
-                .info()
+        let mut response = if request.route == Route::Fixed(Fixed::Ping) {
+            self.ping(request.method)
+        } else if request.route == Route::Fixed(Fixed::Info) {
+            self.info()
                 .or_else(ApiError::into_response)
-                .unwrap_or_else(|_| Response::new(body::empty())),
-            _ => return None,
+                .unwrap_or_else(|_| Response::new(body::empty()))
+        } else {
+            return None;
         };
         self.identify(&mut response);
         Some(response)
@@ -141,13 +142,7 @@ impl Api {
             }
             Route::Container(name, action) => {
                 let (name, action) = (name.as_str().to_owned(), *action);
-                match action {
-                    ContainerAction::Inspect => self.inspect_container(&name, call).await,
-                    ContainerAction::Rename => self.rename_container(&name, call).await,
-                    ContainerAction::Exec => self.create_exec(&name, call).await,
-                    ContainerAction::Remove => self.remove_container(&name, call).await,
-                    other => self.pass_container(&name, other, call).await,
-                }
+                self.container(&name, action, call).await
             }
             Route::CheckpointRemove(name, _) => {
                 let name = name.as_str().to_owned();
@@ -156,11 +151,7 @@ impl Api {
             }
             Route::Exec(id, action) => {
                 let (id, action) = (id.as_str().to_owned(), *action);
-                match action {
-                    ExecAction::Inspect | ExecAction::Resize | ExecAction::Start => {
-                        self.pass_exec(&id, call).await
-                    }
-                }
+                self.pass_exec(&id, action, call).await
             }
             Route::Image(name, action) => {
                 let (name, action) = (name.as_str().to_owned(), *action);
@@ -185,6 +176,37 @@ impl Api {
             Route::Network(..) | Route::Volume(..) | Route::Plugin(..) | Route::Object(..) => {
                 Err(self.unserved(&call))
             }
+        }
+    }
+
+    async fn container(&self, name: &str, action: ContainerAction, call: Call) -> Answer {
+        match action {
+            ContainerAction::Inspect => self.inspect_container(name, call).await,
+            ContainerAction::Rename => self.rename_container(name, call).await,
+            ContainerAction::Exec => self.create_exec(name, call).await,
+            ContainerAction::Remove => self.remove_container(name, call).await,
+            ContainerAction::Top
+            | ContainerAction::Logs
+            | ContainerAction::Stats
+            | ContainerAction::Changes
+            | ContainerAction::Export
+            | ContainerAction::ArchiveGet
+            | ContainerAction::ArchiveHead
+            | ContainerAction::ArchivePut
+            | ContainerAction::AttachWebsocket
+            | ContainerAction::Attach
+            | ContainerAction::Copy
+            | ContainerAction::Kill
+            | ContainerAction::Pause
+            | ContainerAction::Resize
+            | ContainerAction::Restart
+            | ContainerAction::Start
+            | ContainerAction::Stop
+            | ContainerAction::Unpause
+            | ContainerAction::Update
+            | ContainerAction::Wait
+            | ContainerAction::CheckpointList
+            | ContainerAction::CheckpointCreate => self.pass_container(name, action, call).await,
         }
     }
 

@@ -1,0 +1,347 @@
+//! Reading what an engine says of a container.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::container::{
+    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, State, shares_to_cpus,
+};
+use super::engine::{EntryContext, NANO, Resources};
+use super::human;
+use crate::json::{self, JsonError, RawObject};
+use crate::time::Wall;
+
+/// Why an engine's description of a container cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// Not the JSON of a list entry or an inspect answer.
+    #[error("container description cannot be read: {0}")]
+    Json(#[from] JsonError),
+    /// List entry and inspect answer are of different containers, or without an ID.
+    #[error("container description lacks an ID or mixes two containers")]
+    Id,
+}
+
+impl Container {
+    /// Puts a container together from its entry in `GET /containers/json?all=1` and its `GET /containers/{id}/json`.
+    ///
+    /// # Errors
+    /// [`ContainerError`] when one of them is not what an engine answers.
+    pub fn parse(
+        entry: &[u8],
+        inspect: &[u8],
+        engine: &EntryContext,
+    ) -> Result<Self, ContainerError> {
+        let members = RawObject::parse(entry)?;
+        let listed: Listed = read(entry)?;
+        let inspected: Inspected = read(inspect)?;
+        if listed.id.is_empty() || listed.id != inspected.id {
+            return Err(ContainerError::Id);
+        }
+        let state = inspected.state(engine);
+        let created = inspected
+            .created
+            .as_deref()
+            .and_then(human::parse_time)
+            .unwrap_or_else(|| {
+                let seconds = u64::try_from(listed.created).unwrap_or(0);
+                Wall(seconds.saturating_mul(NANO))
+            });
+        let created = engine.shift(created);
+        let names = listed.names.unwrap_or_default();
+        let config = inspected.config.unwrap_or_default();
+        Ok(Self {
+            entry: build_entry(&members, &names, &state, created, engine)?,
+            id: listed.id.into(),
+            names,
+            image: config.image.unwrap_or_default(),
+            image_id: listed.image_id,
+            created,
+            labels: config.labels.or(listed.labels).unwrap_or_default(),
+            state,
+            networks: listed
+                .network_settings
+                .and_then(|settings| settings.networks)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, network)| NetworkUse {
+                    name,
+                    id: network.unwrap_or_default().network_id.unwrap_or_default(),
+                })
+                .collect(),
+            mounts: listed
+                .mounts
+                .unwrap_or_default()
+                .into_iter()
+                .map(|mount| Mount {
+                    name: mount.name.unwrap_or_default(),
+                    destination: mount.destination.unwrap_or_default(),
+                })
+                .collect(),
+            ports: listed
+                .ports
+                .unwrap_or_default()
+                .into_iter()
+                .map(|port| Port {
+                    private: port.private_port,
+                    public: port.public_port,
+                    kind: port.kind.unwrap_or_default(),
+                })
+                .collect(),
+            host: inspected.host_config.unwrap_or_default().bits(engine.cpus),
+            execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
+        })
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ContainerError> {
+    serde_json::from_slice(text).map_err(|error| JsonError::from(error).into())
+}
+
+/// Applies the changes of spec/classic.md section 4.4 item 7 and leaves a gap for the status.
+fn build_entry(
+    members: &RawObject,
+    names: &[String],
+    state: &State,
+    created: Wall,
+    engine: &EntryContext,
+) -> Result<Entry, ContainerError> {
+    let mut out = String::from("{");
+    let mut status_at = None;
+    for (name, value) in members.iter() {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        json::push_string(&mut out, name);
+        out.push(':');
+        match name {
+            "Status" => status_at = Some(out.len()),
+            "State" => json::push_string(&mut out, &state.phase.to_string()),
+            "Created" => out.push_str(&created.seconds().to_string()),
+            "Names" => {
+                let shown: Vec<_> = names
+                    .iter()
+                    .map(|name| format!("/{}{name}", engine.engine))
+                    .collect();
+                out.push_str(json::raw(&shown)?.get());
+            }
+            "Ports" => out.push_str(ports(value, engine)?.get()),
+            _ => out.push_str(value.get()),
+        }
+    }
+    let status_at = status_at.unwrap_or_else(|| {
+        out.push_str(if out.len() > 1 {
+            ",\"Status\":"
+        } else {
+            "\"Status\":"
+        });
+        out.len()
+    });
+    out.push('}');
+    Ok(Entry {
+        bytes: out.into_boxed_str(),
+        status_at,
+    })
+}
+
+/// Puts the engine's address where a port is published on all of its interfaces.
+fn ports(value: &RawValue, engine: &EntryContext) -> Result<Box<RawValue>, JsonError> {
+    let ports: Option<Vec<RawObject>> = serde_json::from_str(value.get())?;
+    let Some(mut ports) = ports else {
+        return Ok(value.to_owned());
+    };
+    let mut texts = Vec::with_capacity(ports.len());
+    for port in &mut ports {
+        let unspecified = port
+            .read::<String>("IP")?
+            .and_then(|text| text.parse::<IpAddr>().ok())
+            .is_some_and(|ip| ip.is_unspecified());
+        if let (true, Some(ip)) = (unspecified, engine.ip) {
+            port.set("IP", json::raw(&ip.to_string())?);
+        }
+        texts.push(port.to_raw()?);
+    }
+    json::raw(&texts)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    names: Option<Vec<String>>,
+    #[serde(rename = "ImageID", default)]
+    image_id: String,
+    #[serde(default)]
+    created: i64,
+    ports: Option<Vec<ListedPort>>,
+    labels: Option<BTreeMap<String, String>>,
+    network_settings: Option<ListedNetworks>,
+    mounts: Option<Vec<ListedMount>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPort {
+    private_port: u16,
+    #[serde(default)]
+    public_port: u16,
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedNetworks {
+    networks: Option<BTreeMap<String, Option<ListedNetwork>>>,
+}
+
+#[derive(Deserialize, Default)]
+struct ListedNetwork {
+    #[serde(rename = "NetworkID")]
+    network_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedMount {
+    name: Option<String>,
+    destination: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    created: Option<String>,
+    state: Option<InspectedState>,
+    host_config: Option<InspectedHost>,
+    config: Option<InspectedConfig>,
+    #[serde(rename = "ExecIDs")]
+    exec_ids: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedState {
+    running: bool,
+    paused: bool,
+    restarting: bool,
+    dead: bool,
+    removal_in_progress: bool,
+    status: Option<String>,
+    exit_code: i64,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    health: Option<InspectedHealth>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedHealth {
+    status: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedHost {
+    memory: i64,
+    cpu_shares: i64,
+    nano_cpus: i64,
+    network_mode: Option<String>,
+    port_bindings: Option<BTreeMap<String, Option<Vec<InspectedBinding>>>>,
+    auto_remove: bool,
+    isolation: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedBinding {
+    host_ip: Option<String>,
+    host_port: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedConfig {
+    image: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl Inspected {
+    fn state(&self, engine: &EntryContext) -> State {
+        let none = InspectedState::default();
+        let state = self.state.as_ref().unwrap_or(&none);
+        let time = |text: &Option<String>| {
+            text.as_deref()
+                .and_then(human::parse_time)
+                .map(|time| engine.shift(time))
+        };
+        let started = time(&state.started_at);
+        let phase = if state.running && state.paused {
+            Phase::Paused
+        } else if state.running && state.restarting {
+            Phase::Restarting
+        } else if state.running {
+            Phase::Running
+        } else if state.removal_in_progress || state.status.as_deref() == Some("removing") {
+            Phase::Removing
+        } else if state.dead {
+            Phase::Dead
+        } else if started.is_none() {
+            Phase::Created
+        } else {
+            Phase::Exited
+        };
+        let health = state
+            .health
+            .as_ref()
+            .and_then(|health| health.status.as_deref());
+        State {
+            phase,
+            exit_code: state.exit_code,
+            started,
+            finished: time(&state.finished_at),
+            health: match health {
+                Some("starting") => Health::Starting,
+                Some("healthy") => Health::Healthy,
+                Some("unhealthy") => Health::Unhealthy,
+                Some(_) | None => Health::None,
+            },
+        }
+    }
+}
+
+impl InspectedHost {
+    fn bits(self, cpus: u64) -> HostBits {
+        let positive = |value: i64| u64::try_from(value).unwrap_or(0);
+        let nano_cpus = match positive(self.nano_cpus) {
+            0 => shares_to_cpus(positive(self.cpu_shares), cpus).saturating_mul(NANO),
+            nano => nano,
+        };
+        HostBits {
+            resources: Resources {
+                memory: positive(self.memory),
+                nano_cpus,
+            },
+            network_mode: self.network_mode.unwrap_or_default(),
+            bindings: self
+                .port_bindings
+                .unwrap_or_default()
+                .into_values()
+                .flatten()
+                .flatten()
+                .map(|binding| {
+                    (
+                        binding.host_ip.unwrap_or_default(),
+                        binding.host_port.unwrap_or_default(),
+                    )
+                })
+                .collect(),
+            auto_remove: self.auto_remove,
+            isolation: self.isolation.unwrap_or_default(),
+        }
+    }
+}
