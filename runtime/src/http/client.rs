@@ -19,6 +19,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use swarm_core::address::HostPort;
 
 use super::body::Body;
+use super::headers;
 use crate::platform::{SharedPlatform, TimedOut};
 
 mod pool;
@@ -213,8 +214,8 @@ impl Client {
 
     /// Sends `request` to `to` with the default [`SendOptions`].
     ///
-    /// The path and query of the URI are sent; `Host` is `to` unless the request has one. Dropping the future or the
-    /// response body closes the connection.
+    /// The path and query of the URI are sent; `Host` is `to` unless the request has one; the framing follows from the
+    /// body alone. Dropping the future or the response body closes the connection.
     ///
     /// # Errors
     /// When no response head came back.
@@ -246,6 +247,7 @@ impl Client {
         V: std::fmt::Debug + std::fmt::Display + 'static,
     {
         make_origin_form(&mut request, to);
+        headers::frame_request(&mut request);
         let mut pooled = if options.dedicated {
             None
         } else {

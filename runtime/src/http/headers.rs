@@ -3,7 +3,10 @@
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+
+use super::body::Body;
 
 /// Headers that mean one connection and are never passed on (RFC 9110 section 7.6.1), and the framing, which hyper
 /// rebuilds from the body.
@@ -61,6 +64,31 @@ pub fn remove_own(headers: &mut HeaderMap) {
 pub fn set_identity(headers: &mut HeaderMap, api_version: &HeaderValue, server: &HeaderValue) {
     headers.insert(API_VERSION, api_version.clone());
     headers.insert(SERVER, server.clone());
+}
+
+/// Lets the body alone decide how long a request is, whatever its headers say.
+///
+/// hyper trusts `Content-Length` and `Transfer-Encoding` that are already there, and a body that was replaced under them
+/// would desynchronise the connection.
+pub(super) fn frame_request(request: &mut Request<Body>) {
+    request.headers_mut().remove(TRANSFER_ENCODING);
+    request.headers_mut().remove(CONTENT_LENGTH);
+    let usually_has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
+    if usually_has_body && request.body().is_end_stream() {
+        // RFC 9110 section 8.6: such a request says so when it has none.
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().insert(CONTENT_LENGTH, none);
+    }
+}
+
+/// Lets the body alone decide how long the answer to a `method` request is, except where there is none by definition and
+/// `Content-Length` tells what it would have been (RFC 9110 section 8.6).
+pub(super) fn frame_response(method: &Method, response: &mut Response<Body>) {
+    response.headers_mut().remove(TRANSFER_ENCODING);
+    let is_description = *method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED;
+    if !is_description || !response.body().is_end_stream() {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
 }
 
 fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {

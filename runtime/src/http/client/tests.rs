@@ -109,6 +109,39 @@ async fn a_request_goes_out_in_origin_form_with_a_host() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_framing_of_a_request_follows_from_its_body_alone() {
+    for (body, framing) in [
+        (body::full("abc"), "content-length: 3"),
+        (body::empty(), "content-length: 0"),
+        (body::channel(1).1, "transfer-encoding: chunked"),
+    ] {
+        let mut fixture = Fixture::new();
+        let mut request = post(body);
+        request
+            .headers_mut()
+            .append("content-length", HeaderValue::from_static("5"));
+        request
+            .headers_mut()
+            .append("content-length", HeaderValue::from_static("6"));
+        request
+            .headers_mut()
+            .insert("transfer-encoding", HeaderValue::from_static("gzip"));
+        let client = fixture.client.clone();
+        let to = fixture.to.clone();
+        let head = tokio::select! {
+            biased;
+            _ = client.send(&to, request) => unreachable!("nobody answers"),
+            head = async { read_head(&mut fixture.accept().await).await } => head,
+        };
+        let mut lines: Vec<&str> = head.split_terminator("\r\n").collect();
+        lines.sort_unstable();
+        let mut expected = ["", "POST /x HTTP/1.1", "host: engine:80", framing];
+        expected.sort_unstable();
+        assert_eq!(lines, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_response_body_early_closes_the_connection() {
     let mut fixture = Fixture::new();
     let client = fixture.client.clone();

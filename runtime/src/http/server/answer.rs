@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::{Handler, Peer, Shared};
 use crate::http::body::{self, Body, BodyError};
 use crate::http::error::error;
-use crate::http::strict;
+use crate::http::{headers, strict};
 use crate::platform::BoxFuture;
 
 /// The handler's answer to `request`, or the refusal of it, ready to be written.
@@ -26,6 +26,7 @@ pub(super) async fn answer(
     peer: Peer,
     answering: Answering,
 ) -> Response<Body> {
+    let method = request.method().clone();
     let last = request.headers().contains_key(UPGRADE);
     let mut response = match strict::refusal(&request) {
         Some(reason) => {
@@ -46,6 +47,7 @@ pub(super) async fn answer(
     if last && !switched {
         close_after(&mut response);
     }
+    headers::frame_response(&method, &mut response);
     if let Ok(date) = HeaderValue::try_from(shared.platform.wall().http_date()) {
         response.headers_mut().insert(DATE, date);
     }

@@ -59,6 +59,24 @@ impl Handler for Paths {
                     self.streams.lock().unwrap().push(sender);
                     Response::new(body)
                 }
+                "/stale" => {
+                    let body = match request.uri().query() {
+                        Some("full") => body::full("abc"),
+                        Some("stream") => {
+                            let (sender, body) = body::channel(1);
+                            self.streams.lock().unwrap().push(sender);
+                            body
+                        }
+                        _ => body::empty(),
+                    };
+                    let mut response = Response::new(body);
+                    for (name, value) in [("content-length", "7"), ("transfer-encoding", "gzip")] {
+                        response
+                            .headers_mut()
+                            .insert(name, http::HeaderValue::from_static(value));
+                    }
+                    response
+                }
                 "/switch" => {
                     let mut response = Response::new(body::empty());
                     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
@@ -141,6 +159,27 @@ async fn an_answer_carries_the_date_of_the_platform_and_the_peer_is_known() {
         1
     );
     assert_eq!(body, "10.0.0.1:5000 /x 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_framing_of_an_answer_follows_from_its_body_alone() {
+    let fixture = Fixture::new();
+    for (request, framing) in [
+        ("GET /stale?full", "content-length: 3\r\n"),
+        ("GET /stale?empty", "content-length: 0\r\n"),
+        ("GET /stale?stream", "transfer-encoding: chunked\r\n"),
+        ("HEAD /stale?full", "content-length: 3\r\n"),
+        ("HEAD /stale?empty", "content-length: 7\r\n"),
+    ] {
+        let mut stream = fixture.connect();
+        let head = format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await;
+        assert!(head.contains(framing), "{request}: {head}");
+        let lines =
+            head.matches("content-length").count() + head.matches("transfer-encoding").count();
+        assert_eq!(lines, 1, "{request}: {head}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
