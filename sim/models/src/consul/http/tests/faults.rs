@@ -409,3 +409,28 @@ async fn a_dropped_cluster_leaves_nothing_behind() {
     host.sleep(Duration::from_millis(1)).await;
     assert!(weak.upgrade().is_none());
 }
+
+/// A pause in the middle of a request: the write is applied and the read is answered only when the server goes on.
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_requests_that_were_already_taken() {
+    let bench = Bench::new(Options::default());
+    bench.cluster.put("k", "a");
+    let server = bench.cluster.server(0);
+    server.faults(|faults| faults.before_apply = Duration::from_secs(1));
+    let mut writer = bench.client(0).await;
+    let mut reader = bench.client(0).await;
+    let mut write = bench.start(async move { writer.put("/v1/kv/k", "b").await.status });
+    let mut read = bench.start(async move {
+        let got = reader.get("/v1/kv/other?index=11&wait=2s").await;
+        got.status
+    });
+    bench.pass(500).await;
+    server.faults(|faults| faults.outage = Outage::Hung);
+    bench.pass(10_000).await;
+    assert!(write.try_recv().is_err());
+    assert!(read.try_recv().is_err());
+    assert_eq!(bench.cluster.get("k").unwrap().value, "a");
+    server.faults(|faults| faults.outage = Outage::None);
+    assert_eq!((write.await.unwrap(), read.await.unwrap()), (200, 404));
+    assert_eq!(bench.cluster.get("k").unwrap().value, "b");
+}
