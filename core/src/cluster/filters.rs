@@ -26,6 +26,16 @@ pub enum QueryError {
         /// Its value.
         value: String,
     },
+    /// A time that is not seconds since 1970.
+    #[error(
+        "invalid value for {key}: {value:?}; seconds since 1970 are needed, with an optional fraction"
+    )]
+    Time {
+        /// The parameter.
+        key: String,
+        /// Its value.
+        value: String,
+    },
     /// A filter or parameter names a container that cannot be told.
     #[error(transparent)]
     Container(#[from] LookupError),
@@ -48,6 +58,7 @@ impl QueryError {
             Self::Malformed(_)
             | Self::Unknown(_)
             | Self::Value { .. }
+            | Self::Time { .. }
             | Self::Container(LookupError::Ambiguous { .. })
             | Self::Image { .. } => 400,
         }

@@ -14,6 +14,7 @@ use crate::time::Wall;
 mod container;
 mod describe;
 mod engine;
+mod events;
 mod filters;
 pub mod human;
 mod image;
@@ -33,6 +34,7 @@ pub use container::{
 };
 pub use describe::ContainerError;
 pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
+pub use events::EventQuery;
 pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};
 pub use info::{ClusterInfo, HostInfo, Replication, Role};
