@@ -13,6 +13,10 @@ use crate::address::{HostPort, ListenAddress};
 /// `swarm manage` as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawManage {
+    /// `--debug`, `DEBUG`.
+    pub debug: bool,
+    /// `--experimental`.
+    pub experimental: bool,
     /// `--strategy`.
     pub strategy: String,
     /// `--filter`; empty for all.
@@ -97,6 +101,10 @@ pub struct Manage {
     pub create_retry: u32,
     /// Whether answers carry CORS headers.
     pub cors: bool,
+    /// Whether the debug routes of the API are open.
+    pub debug: bool,
+    /// Only reported by `/info` and `/version`.
+    pub experimental: bool,
     /// What to log first.
     pub warnings: Vec<Warning>,
 }
@@ -141,6 +149,8 @@ const OVERCOMMIT_DEFAULT: f64 = 0.05;
 impl Default for RawManage {
     fn default() -> Self {
         Self {
+            debug: false,
+            experimental: false,
             strategy: defaults::STRATEGY.to_owned(),
             filters: Vec::new(),
             hosts: Vec::new(),
@@ -210,6 +220,8 @@ impl TryFrom<RawManage> for Manage {
             overcommit,
             create_retry,
             cors: raw.cors,
+            debug: raw.debug,
+            experimental: raw.experimental,
             warnings,
         })
     }

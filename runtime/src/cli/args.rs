@@ -374,6 +374,7 @@ impl Join {
 }
 
 impl Manage {
+    /// All but the global options.
     pub(super) fn raw(self, env: &Env) -> RawManage {
         RawManage {
             strategy: self.strategy,
@@ -404,6 +405,7 @@ impl Manage {
             refresh_on_node_filter: self.refresh_on_node_filter,
             container_name_refresh_filter: self.container_name_refresh_filter,
             discovery: self.discovery.raw(env),
+            ..RawManage::default()
         }
     }
 }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 
 use clap::{CommandFactory, FromArgMatches};
-use swarm_core::config::{Client, ConfigError, Dev, Join, List, Manage, Warning};
+use swarm_core::config::{Client, ConfigError, Dev, Join, List, Manage, RawManage, Warning};
 use swarm_core::time::Wall;
 
 use crate::commands;
@@ -54,17 +54,13 @@ pub enum Request {
     Run(Box<Invocation>),
 }
 
-/// A command and the options all commands have.
+/// A command and how it logs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation {
     /// The command.
     pub command: Command,
     /// How to log.
     pub log: LogOptions,
-    /// `--debug`: opens the debug routes of the API.
-    pub debug: bool,
-    /// `--experimental`: only reported by `/info` and `/version`.
-    pub experimental: bool,
 }
 
 /// Which outputs are terminals.
@@ -171,7 +167,12 @@ pub fn parse(
         }
         Some(args::Command::Create(_)) => return Err(CliError::CreateArguments),
         Some(args::Command::Manage(manage)) => {
-            Command::Manage(Box::new(Manage::try_from(manage.raw(env))?))
+            let raw = RawManage {
+                debug,
+                experimental: cli.global.experimental,
+                ..manage.raw(env)
+            };
+            Command::Manage(Box::new(Manage::try_from(raw)?))
         }
         Some(args::Command::Join(join)) => Command::Join(Join::try_from(join.raw(env))?),
         Some(args::Command::List(list)) => Command::List(List::try_from(list.raw(env))?),
@@ -181,12 +182,7 @@ pub fn parse(
         }
         Some(args::Command::Dev(dev)) => Command::Dev(Dev::try_from(dev.raw())?),
     };
-    Ok(Request::Run(Box::new(Invocation {
-        command,
-        log,
-        debug,
-        experimental: cli.global.experimental,
-    })))
+    Ok(Request::Run(Box::new(Invocation { command, log })))
 }
 
 fn execute(platform: &SharedPlatform, invocation: Invocation) -> anyhow::Result<()> {

@@ -88,11 +88,8 @@ fn options_have_gos_forms() {
         "manage --strategy binpack --debug=true --cluster-opt=swarm.createretry=2 -api-enable-cors=1",
         "manage -strategy random -strategy=binpack --debug=false --debug -cluster-opt=swarm.createretry=2 -cors",
     ] {
-        let invocation = run_of(&format!("{line} {CONSUL}"));
-        assert!(invocation.debug, "{line}");
-        let Command::Manage(manage) = invocation.command else {
-            panic!("{line}");
-        };
+        let manage = manage_of(&format!("{line} {CONSUL}"));
+        assert!(manage.debug, "{line}");
         assert_eq!(manage.strategy.name(), "binpack", "{line}");
         assert_eq!(manage.create_retry, 2, "{line}");
         assert!(manage.cors, "{line}");
@@ -102,13 +99,18 @@ fn options_have_gos_forms() {
 #[test]
 fn flags_can_be_turned_off() {
     let debug = |line: &str| match parse_with(&env(&[("DEBUG", "1")]), line) {
-        Ok(Request::Run(invocation)) => (invocation.debug, invocation.log.level),
+        Ok(Request::Run(invocation)) => {
+            let Command::Manage(manage) = invocation.command else {
+                panic!("{line}");
+            };
+            (manage.debug, invocation.log.level)
+        }
         other => panic!("{other:?}"),
     };
-    assert_eq!(debug("list x:1"), (true, LogLevel::Debug));
-    assert_eq!(debug("--debug=false list x:1"), (false, LogLevel::Info));
-    assert_eq!(debug("list x:1 --debug=false"), (false, LogLevel::Info));
-    assert_eq!(debug("-l warn list x:1"), (true, LogLevel::Warn));
+    assert_eq!(debug("m x:1"), (true, LogLevel::Debug));
+    assert_eq!(debug("--debug=false m x:1"), (false, LogLevel::Info));
+    assert_eq!(debug("m x:1 --debug=false"), (false, LogLevel::Info));
+    assert_eq!(debug("-l warn m x:1"), (true, LogLevel::Warn));
     assert_eq!(
         manage_of(&format!("manage --replication=false {CONSUL}")).replication,
         None
@@ -137,8 +139,8 @@ fn global_options_stand_before_or_after_the_command() {
         let invocation = run_of(line);
         assert_eq!(invocation.log.level, LogLevel::Debug, "{line}");
         assert_eq!(invocation.log.format, Format::Json, "{line}");
-        assert!(invocation.experimental, "{line}");
     }
+    assert!(manage_of("m x:1 -experimental").experimental);
     assert_eq!(
         error_of("--log-level loud list x:1"),
         "not a valid logrus Level: \"loud\""
