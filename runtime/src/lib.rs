@@ -6,6 +6,9 @@
 pub mod api;
 pub mod cli;
 pub mod commands;
+pub mod driver;
+pub mod election;
 pub mod http;
 pub mod log;
 pub mod platform;
+pub mod store;

@@ -1,0 +1,75 @@
+//! The store: where managers compete for the lease and engines are registered.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use swarm_core::address::HostPort;
+use swarm_core::election::{Reading, Record, SwapOutcome, Version};
+
+pub mod consul;
+
+pub use consul::Consul;
+
+/// How far a watch has come; a new one reads at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+/// Why the store did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No server could be reached, or none answered in time.
+    #[error("the store at {servers} cannot be reached: {cause}")]
+    Unreachable {
+        /// The servers that were tried.
+        servers: String,
+        /// What the network said of the last one.
+        cause: String,
+    },
+    /// A server answered with an error.
+    #[error("the store at {servers} answered {status}: {message}")]
+    Refused {
+        /// The configured servers.
+        servers: String,
+        /// The HTTP status.
+        status: u16,
+        /// The server's text.
+        message: String,
+    },
+    /// A server answered with something that is not the store's protocol.
+    #[error("the store at {servers} gave an answer that cannot be understood: {cause}")]
+    Garbage {
+        /// The configured servers.
+        servers: String,
+        /// What was wrong with it.
+        cause: String,
+    },
+}
+
+/// The contract of every store (DESIGN section 3). Only `swap` and `verify` must be linearizable; the watches may lie,
+/// drop or stall.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Reads the lease record, waiting for a change after `cursor` for a few seconds at most.
+    async fn watch_lease(&self, cursor: &mut Cursor) -> Result<Reading, StoreError>;
+
+    /// Puts `record` if the lease key is at `expected`; `None` means that it must not exist.
+    async fn swap_lease(&self, expected: Option<Version>, record: &Record) -> SwapOutcome;
+
+    /// Reads the lease record linearizably.
+    async fn verify_lease(&self) -> Result<Reading, StoreError>;
+
+    /// Writes the primary's address where scripts of classic Swarm look for it.
+    async fn announce_primary(&self, primary: &HostPort) -> Result<(), StoreError>;
+
+    /// The address of a classic manager that holds its own lock on the same prefix, if there is one.
+    async fn classic_primary(&self) -> Result<Option<String>, StoreError>;
+
+    /// Reads the registered engines, waiting for a change after `cursor` for a few seconds at most.
+    async fn watch_engines(&self, cursor: &mut Cursor) -> Result<Vec<String>, StoreError>;
+
+    /// Registers an engine for `ttl`; called again before that to keep it.
+    async fn register(&self, engine: &HostPort, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Removes an engine's registration.
+    async fn deregister(&self, engine: &HostPort) -> Result<(), StoreError>;
+}
