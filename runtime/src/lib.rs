@@ -6,6 +6,7 @@
 pub mod api;
 pub mod cli;
 pub mod commands;
+pub mod discovery;
 pub mod driver;
 pub mod election;
 pub mod http;
