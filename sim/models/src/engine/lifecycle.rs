@@ -1,21 +1,15 @@
 //! What can be done with a container, from create to remove.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use swarm_core::time::{Mono, Wall};
 
-use super::console::Console;
-use super::container::{Container, Health, Id, Phase, Published};
-use super::events::Kind;
-use super::network::Endpoint;
+use super::container::{Container, Health, Id, Phase};
 use super::process::Process;
 use super::program::Surroundings;
 use super::refusal::{Answer, Refusal};
-use super::spec::{Port, Spec};
-use super::state::{Created, State};
+use super::state::State;
 
 /// Exit code of a process that a signal ended.
 const SIGNALLED: i64 = 128;
@@ -34,104 +28,6 @@ pub(super) enum Stopping {
 }
 
 impl State {
-    /// Creates a container from a request body.
-    pub(super) fn create(&mut self, name: Option<&str>, body: &[u8]) -> Answer<Id> {
-        self.create_requests += 1;
-        if let Some((status, message)) = self.faults.fail_creates.get(&self.create_requests) {
-            return Err(Refusal::new(*status, message.clone()));
-        }
-        let name = name.filter(|name| !name.is_empty());
-        if let Some(name) = name {
-            self.check_name(name)?;
-        }
-        let spec = Spec::parse(body, |image| {
-            let image = self.image(image)?;
-            Ok((image.entrypoint.clone(), image.command.clone()))
-        })?;
-        let image_id = Arc::clone(&self.image(&spec.image)?.id);
-        let id = self.next_id("container");
-        let number = self.next_number("order");
-        let name = match name {
-            Some(name) => name.trim_start_matches('/').to_owned(),
-            None => self.random_name(number),
-        };
-        let mut container = Container {
-            id: Arc::clone(&id),
-            number,
-            name: name.clone(),
-            image_id,
-            phase: Phase::Created,
-            created: self.wall(),
-            started: Wall(0),
-            finished: Wall(0),
-            pid: 0,
-            exit_code: 0,
-            error: String::new(),
-            restarts: 0,
-            health: None,
-            console: Arc::new(Console::default()),
-            process: None,
-            paused_at: Mono::ZERO,
-            endpoints: BTreeMap::new(),
-            published: Vec::new(),
-            execs: Vec::new(),
-            files: None,
-            spec,
-        };
-        self.make_volumes(&mut container.spec.mounts);
-        container.endpoints = self.wanted_endpoints(&container.spec);
-        self.remember_create(Created {
-            id: id.to_string(),
-            name: name.clone(),
-            labels: Arc::clone(&container.spec.labels),
-        });
-        self.names.insert(name, Arc::clone(&id));
-        self.order.insert(number, Arc::clone(&id));
-        self.containers.insert(Arc::clone(&id), container);
-        self.emit_container(&id, "create", &[]);
-        Ok(id)
-    }
-
-    fn check_name(&self, name: &str) -> Answer<()> {
-        let bare = name.strip_prefix('/').unwrap_or(name);
-        let starts = bare.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        if !starts || bare.len() < 2 || !bare.chars().all(fits) {
-            return Err(Refusal::bad(format!(
-                "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-            )));
-        }
-        match self.names.get(bare) {
-            Some(id) => Err(Refusal::conflict(format!(
-                "Conflict. The container name \"/{bare}\" is already in use by container \"{id}\". \
-                 You have to remove (or rename) that container to be able to reuse that name."
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn random_name(&self, number: u64) -> String {
-        const FIRST: [&str; 12] = [
-            "brave", "calm", "eager", "gentle", "happy", "keen", "lucid", "nifty", "quiet",
-            "sharp", "vivid", "witty",
-        ];
-        const SECOND: [&str; 11] = [
-            "curie", "darwin", "euler", "gauss", "hopper", "lamport", "liskov", "noether",
-            "ritchie", "turing", "wirth",
-        ];
-        let pick = |words: &[&'static str]| {
-            let length = u64::try_from(words.len()).unwrap_or(1);
-            let at = usize::try_from(number % length).unwrap_or(0);
-            words.get(at).copied().unwrap_or_default()
-        };
-        let name = format!("{}_{}", pick(&FIRST), pick(&SECOND));
-        if self.names.contains_key(&name) {
-            format!("{name}{number}")
-        } else {
-            name
-        }
-    }
-
     /// Starts a container; 304 if it runs already.
     pub(super) fn start(&mut self, reference: &str) -> Answer<()> {
         let container = self.container(reference)?;
@@ -190,94 +86,6 @@ impl State {
         container.console.lock().running = true;
         if container.health.is_some() {
             self.arm_health(id);
-        }
-    }
-
-    /// Opens the host ports a container wants.
-    fn publish(&mut self, id: &Id) -> Answer<()> {
-        let container = self.container(id)?;
-        if container.spec.network_mode == "host" || container.spec.network_mode == "none" {
-            return Ok(());
-        }
-        let spec = &container.spec;
-        let name = container.name.clone();
-        let mut wishes: Vec<Published> = spec
-            .bindings
-            .iter()
-            .map(|binding| Published {
-                port: binding.port.clone(),
-                address: binding.address.clone(),
-                host_port: binding.host_port,
-            })
-            .collect();
-        if spec.publish_all {
-            let bound = |port: &Port| spec.bindings.iter().any(|binding| binding.port == *port);
-            wishes.extend(
-                spec.exposed
-                    .iter()
-                    .filter(|port| !bound(port))
-                    .map(|port| Published {
-                        port: port.clone(),
-                        address: String::new(),
-                        host_port: 0,
-                    }),
-            );
-        }
-        for mut wish in wishes {
-            if wish.address.is_empty() {
-                "0.0.0.0".clone_into(&mut wish.address);
-            }
-            if wish.host_port == 0 {
-                wish.host_port = self.free_port(&wish.port.protocol);
-            } else if self
-                .ports
-                .contains(&(wish.host_port, wish.port.protocol.clone()))
-            {
-                return Err(Refusal::failed(format!(
-                    "driver failed programming external connectivity on endpoint {name} ({id}): \
-                     Bind for {}:{} failed: port is already allocated",
-                    wish.address, wish.host_port
-                )));
-            }
-            self.ports
-                .insert((wish.host_port, wish.port.protocol.clone()));
-            self.container_mut(id)?.published.push(wish);
-        }
-        Ok(())
-    }
-
-    fn free_port(&mut self, protocol: &str) -> u16 {
-        loop {
-            self.next_port = self.next_port.checked_add(1).unwrap_or(49_153);
-            if !self.ports.contains(&(self.next_port, protocol.to_owned())) {
-                return self.next_port;
-            }
-        }
-    }
-
-    /// Takes a container off its networks and closes its ports.
-    fn disconnect_all(&mut self, id: &Id) {
-        let Some(container) = self.containers.get_mut(id) else {
-            return;
-        };
-        for published in std::mem::take(&mut container.published) {
-            self.ports
-                .remove(&(published.host_port, published.port.protocol));
-        }
-        let mut left = Vec::new();
-        for endpoint in container.endpoints.values_mut() {
-            let address = endpoint.address.take();
-            if !std::mem::take(&mut endpoint.id).is_empty() {
-                left.push(Arc::clone(&endpoint.network));
-            }
-            if let (Some(address), Some(network)) =
-                (address, self.networks.get_mut(&endpoint.network))
-            {
-                network.give_back(address);
-            }
-        }
-        for network in left {
-            self.emit_network(&network, "disconnect", Some(id));
         }
     }
 
@@ -428,27 +236,6 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn rename(&mut self, reference: &str, name: &str) -> Answer<()> {
-        let old = self.container(reference)?.name.clone();
-        if name.is_empty() {
-            return Err(Refusal::bad("Neither old nor new names may be empty"));
-        }
-        let name = name.trim_start_matches('/');
-        if name == old {
-            return Err(Refusal::bad(
-                "Renaming a container with the same name as its current name",
-            ));
-        }
-        self.check_name(name)?;
-        let container = self.container_mut(reference)?;
-        let id = Arc::clone(&container.id);
-        name.clone_into(&mut container.name);
-        self.names.remove(&old);
-        self.names.insert(name.to_owned(), Arc::clone(&id));
-        self.emit_container(&id, "rename", &[("oldName", format!("/{old}"))]);
-        Ok(())
-    }
-
     /// Removes a container, with its anonymous volumes if asked.
     pub(super) fn remove(&mut self, reference: &str, force: bool, volumes: bool) -> Answer<()> {
         let container = self.container(reference)?;
@@ -474,7 +261,7 @@ impl State {
         Ok(())
     }
 
-    fn discard(&mut self, id: &Id, volumes: bool) {
+    pub(super) fn discard(&mut self, id: &Id, volumes: bool) {
         self.emit_container(id, "destroy", &[]);
         let Some(container) = self.containers.remove(id) else {
             return;
@@ -505,54 +292,12 @@ impl State {
         self.emit_container(id, "restart", &[]);
     }
 
-    /// The endpoints a new container asks for, by network name.
-    fn wanted_endpoints<'a>(&self, spec: &'a Spec) -> BTreeMap<String, Endpoint> {
-        let mut endpoints = BTreeMap::new();
-        // The CLI calls the default network by that name in both places.
-        let plain = |name: &'a str| if name == "default" { "bridge" } else { name };
-        let mode = plain(&spec.network_mode);
-        if mode.starts_with("container:") {
-            return endpoints;
-        }
-        let mut wanted: BTreeMap<&str, Option<&Value>> = BTreeMap::from([(mode, None)]);
-        let asked = spec.networks.iter();
-        wanted.extend(asked.map(|(name, asked)| (plain(name), Some(asked))));
-        for (reference, asked) in wanted {
-            let (name, id) = match self.network(reference) {
-                Ok(network) => (network.name.clone(), Arc::clone(&network.id)),
-                // The engine notices at start.
-                Err(_) => (reference.to_owned(), Arc::from("")),
-            };
-            endpoints.insert(name, Endpoint::new(id, asked.cloned()));
-        }
-        endpoints
-    }
-
     /// The time a stop waits for a process before it kills it.
     pub(super) fn grace(seconds: Option<i64>) -> Option<Duration> {
         match seconds {
             None => Some(Duration::from_secs(10)),
             Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
         }
-    }
-
-    pub(super) fn emit_network(
-        &mut self,
-        network: &Id,
-        action: &'static str,
-        container: Option<&Id>,
-    ) {
-        let Some(found) = self.networks.get(network) else {
-            return;
-        };
-        let mut attributes = vec![
-            ("name".into(), found.name.clone()),
-            ("type".into(), found.driver.clone()),
-        ];
-        if let Some(container) = container {
-            attributes.insert(0, ("container".into(), container.to_string()));
-        }
-        self.emit(Kind::Network, action, Arc::clone(network), attributes);
     }
 }
 

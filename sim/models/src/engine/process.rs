@@ -350,7 +350,7 @@ mod tests {
         }
 
         fn run(&mut self) -> Option<i64> {
-            self.with(|process, world| process.run(world))
+            self.with(Process::run)
         }
 
         fn feed(&mut self, text: &str) -> bool {

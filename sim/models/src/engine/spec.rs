@@ -185,9 +185,10 @@ impl Spec {
             .unwrap_or_default();
         Ok(Self {
             config: Value::Object(whole).to_string().into(),
-            host_config: match host_config {
-                Value::Null => "{}".into(),
-                other => other.to_string().into(),
+            host_config: if host_config.is_null() {
+                "{}".into()
+            } else {
+                host_config.to_string().into()
             },
             image,
             command,

@@ -259,7 +259,7 @@ impl State {
 
     /// Runs a container's process until it waits.
     pub(super) fn run(&mut self, id: &Id) {
-        let over = self.with_process(id, |process, world| process.run(world));
+        let over = self.with_process(id, Process::run);
         if let Some(Some(code)) = over {
             self.ended(id, code);
         } else {
@@ -290,7 +290,7 @@ impl State {
 
     /// Runs an exec's process until it waits.
     pub(super) fn run_exec(&mut self, id: &Id) {
-        let over = self.with_exec(id, |process, world| process.run(world));
+        let over = self.with_exec(id, Process::run);
         if let Some(Some(code)) = over {
             self.exec_ended(id, code);
             return;

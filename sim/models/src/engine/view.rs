@@ -327,9 +327,10 @@ fn port_map(container: &Container) -> Value {
             "HostIp": published.address,
             "HostPort": published.host_port.to_string(),
         });
-        match ports.entry(published.port.to_string()).or_default() {
-            Value::Array(list) => list.push(entry),
-            slot => *slot = json!([entry]),
+        let slot = ports.entry(published.port.to_string()).or_default();
+        match slot.as_array_mut() {
+            Some(list) => list.push(entry),
+            None => *slot = json!([entry]),
         }
     }
     json!(ports)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::filters::Filters;
 use super::super::image::{Image, Reference};
-use super::super::objects::short;
+use super::super::image_store::short;
 use super::super::refusal::Refusal;
 use super::stream::unfold;
 use super::{Call, Reply, created, ok, streamed, with_body};

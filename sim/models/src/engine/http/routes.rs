@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::super::objects::not_a_swarm_manager;
+use super::super::network_store::not_a_swarm_manager;
 use super::super::refusal::Refusal;
 use super::{Call, Reply, archive, containers, images, logs, networks, processes, streams, system};
 

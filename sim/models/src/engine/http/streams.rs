@@ -67,7 +67,7 @@ pub(super) fn attach(call: Call, name: &str) -> Reply {
         }
         let once = container.spec.stdin_once;
         let (id, open) = (Arc::clone(&container.id), container.spec.open_stdin);
-        let target = (stdin && open).then(|| Target::Container { id, once });
+        let target = (stdin && open).then_some(Target::Container { id, once });
         (target, Arc::clone(&container.console), container.spec.tty)
     };
     let mut reader = Reader::new(&call.engine, console, raw, query.flag("logs"));
@@ -115,7 +115,7 @@ pub(super) async fn start_exec(mut call: Call, id: &str) -> Reply {
     };
     let reader = Reader::new(&call.engine, console, raw, true);
     call.engine.edit(|state| state.start_exec(&id, upgrade))?;
-    let target = stdin.then(|| Target::Exec(id));
+    let target = stdin.then_some(Target::Exec(id));
     let keys = raw.then(|| detach_keys(None));
     tunnel(call, reader, target, keys)
 }
@@ -225,7 +225,7 @@ async fn input(
             .await;
         engine.edit(|state| target.feed(state, data));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Target {
