@@ -3,6 +3,7 @@
 //! Everything that touches the outside world goes through [`platform::Platform`], so the simulation runs this very
 //! code on simulated hosts. `main.rs` only binds it to tokio and the command line.
 
+pub mod agent;
 pub mod api;
 pub mod cli;
 pub mod commands;

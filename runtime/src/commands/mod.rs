@@ -6,12 +6,15 @@ mod dev;
 mod join;
 mod list;
 mod manage;
+mod signal;
 mod status;
 mod step_down;
+mod store;
 
 pub use dev::dev;
 pub use join::join;
 pub use list::list;
 pub use manage::manage;
+pub use signal::StopSignals;
 pub use status::status;
 pub use step_down::step_down;
