@@ -13,4 +13,5 @@ pub mod election;
 pub mod http;
 pub mod log;
 pub mod platform;
+pub mod proxy;
 pub mod store;
