@@ -14,8 +14,8 @@ use swarm_core::scheduler::ReservationId;
 use super::answer::{Answer, ApiError, json_text};
 use super::engine::{Target, question, work};
 use super::{Api, Call};
+use crate::http::body;
 use crate::http::client::SendOptions;
-use crate::http::{Body, body};
 
 /// What an inspect answer may take.
 const INSPECT_BYTES_MAX: usize = 4 << 20;
@@ -58,7 +58,8 @@ impl Api {
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, patience(action)).await?;
         if changes_state(action) {
-            self.refresh_after(&target.address, &id, &response).await;
+            self.refresh_after(&target.address, &id, response.status())
+                .await;
         }
         Ok(response)
     }
@@ -79,8 +80,7 @@ impl Api {
     }
 
     /// Reads the container anew before the client sees the answer, so that what it asks next shows what it did.
-    async fn refresh_after(&self, engine: &HostPort, id: &str, response: &Response<Body>) {
-        let status = response.status();
+    async fn refresh_after(&self, engine: &HostPort, id: &str, status: StatusCode) {
         if status.is_success() || status == StatusCode::NOT_FOUND {
             self.fleet.refresh_container(engine, id).await;
         }
@@ -113,7 +113,8 @@ impl Api {
             let mut cluster = self.fleet.cluster().write();
             cluster.remove_container(&target.address, &id);
         } else {
-            self.refresh_after(&target.address, &id, &response).await;
+            self.refresh_after(&target.address, &id, response.status())
+                .await;
         }
         Ok(response)
     }
@@ -124,7 +125,8 @@ impl Api {
         let _reserved = self.reserve_name(&new_name)?;
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, work()).await?;
-        self.refresh_after(&target.address, &id, &response).await;
+        self.refresh_after(&target.address, &id, response.status())
+            .await;
         Ok(response)
     }
 

@@ -1,7 +1,7 @@
 //! Requests about one exec instance.
 
 use http::StatusCode;
-use swarm_core::api::ExecAction;
+use swarm_core::api::{ApiVersion, ExecAction};
 
 use super::answer::{Answer, ApiError};
 use super::engine::{Target, healthy_targets, question, work};
@@ -17,7 +17,7 @@ impl Api {
     pub(super) async fn pass_exec(&self, id: &str, action: ExecAction, call: Call) -> Answer {
         let target = match self.exec_target(id, &call)? {
             Some(target) => target,
-            None => self.search_exec(id, &call).await?,
+            None => self.search_exec(id, call.request.version).await?,
         };
         let options = match action {
             ExecAction::Start => SendOptions::endless(),
@@ -38,10 +38,10 @@ impl Api {
     }
 
     /// Asks every engine: after a failover this manager has not seen the exec instances the last primary made.
-    async fn search_exec(&self, id: &str, call: &Call) -> Result<Target, ApiError> {
+    async fn search_exec(&self, id: &str, version: Option<ApiVersion>) -> Result<Target, ApiError> {
         let targets = {
             let cluster = self.fleet.cluster().read();
-            healthy_targets(&cluster, call.request.version)
+            healthy_targets(&cluster, version)
         };
         let path = format!("/exec/{id}/json");
         let asked: Vec<BoxFuture<'_, Option<Target>>> = targets

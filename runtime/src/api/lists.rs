@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde::Deserialize;
+use swarm_core::api::Query;
 use swarm_core::cluster::{ContainerQuery, LookupError, write_rows};
 use swarm_core::scheduler;
 
@@ -28,8 +29,8 @@ struct Sized {
 }
 
 impl Api {
-    pub(super) async fn list_containers(&self, call: &Call) -> Answer {
-        let query = ContainerQuery::parse(&call.request.query)?;
+    pub(super) async fn list_containers(&self, query: &Query) -> Answer {
+        let query = ContainerQuery::parse(query)?;
         let sizes = if query.size {
             self.sizes().await
         } else {

@@ -218,7 +218,7 @@ impl Api {
                 let text = self.fleet.cluster().read().version_json(&self.host);
                 Ok(json_text(StatusCode::OK, text))
             }
-            Fixed::ContainerList => self.list_containers(&call).await,
+            Fixed::ContainerList => self.list_containers(&call.request.query).await,
             Fixed::ContainerCreate => self.create_container(call).await,
             Fixed::ImageList => self.list_images(&call),
             Fixed::ImageCreate => self.create_image(call).await,

@@ -31,7 +31,7 @@ use desk::{Attempt, Desk, Order, Ticket};
 use payload::{Budget, Payload};
 use pulse::Pulses;
 
-use crate::api::{Call, NotDispatched};
+use crate::api::{Api, Call, NotDispatched};
 use crate::http::error::error;
 use crate::http::headers::remove_hop_by_hop;
 use crate::http::upgrade::UpgradePair;
@@ -61,6 +61,19 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers what every manager answers, primary or not.
     fn answer_here(&self, request: &api::Request) -> Option<Response<Body>>;
+}
+
+impl Service for Api {
+    fn serve(
+        self: Arc<Self>,
+        call: Call,
+    ) -> BoxFuture<'static, Result<Response<Body>, NotDispatched>> {
+        Box::pin(Self::serve(self, call))
+    }
+
+    fn answer_here(&self, request: &api::Request) -> Option<Response<Body>> {
+        self.local(request)
+    }
 }
 
 /// Carries requests to whoever is the primary.
