@@ -10,6 +10,7 @@ pub mod commands;
 pub mod discovery;
 pub mod driver;
 pub mod election;
+pub mod engine;
 pub mod http;
 pub mod log;
 pub mod platform;

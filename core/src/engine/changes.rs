@@ -17,7 +17,8 @@ impl Life {
         result: Result<Reply, CallError>,
         out: &mut Effects<Effect>,
     ) {
-        let use_it = self.work.done(object) == Verdict::Use;
+        let (verdict, tickets) = self.work.done(object);
+        let use_it = verdict == Verdict::Use;
         match result {
             Ok(reply) if use_it => {
                 if let Err(error) = self.apply(object, reply, out) {
@@ -27,6 +28,7 @@ impl Life {
             Ok(_) => {}
             Err(error) => self.object_failed(now, object, &error, out),
         }
+        self.release(tickets, out);
     }
 
     fn apply(
@@ -108,8 +110,9 @@ impl Life {
             Reaction::ContainerGone(id) => {
                 self.touch(&id);
                 self.known.remove(&id);
-                self.work.forget(&Object::Container(id.clone()));
+                let tickets = self.work.forget(&Object::Container(id.clone()));
                 out.push(Effect::View(ViewChange::DropContainers(vec![id])));
+                self.release(tickets, out);
                 return None;
             }
             Reaction::Containers => {
@@ -134,8 +137,9 @@ impl Life {
             }
             Reaction::NetworkGone(id) => {
                 self.relist(Object::Networks);
-                self.work.forget(&Object::Network(id.clone()));
+                let tickets = self.work.forget(&Object::Network(id.clone()));
                 out.push(Effect::View(ViewChange::DropNetwork(id)));
+                self.release(tickets, out);
                 return None;
             }
             Reaction::Volume(name) => {
@@ -144,8 +148,9 @@ impl Life {
             }
             Reaction::VolumeGone(name) => {
                 self.relist(Object::Volumes);
-                self.work.forget(&Object::Volume(name.clone()));
+                let tickets = self.work.forget(&Object::Volume(name.clone()));
                 out.push(Effect::View(ViewChange::DropVolume(name)));
+                self.release(tickets, out);
                 return None;
             }
         };

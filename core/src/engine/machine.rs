@@ -11,7 +11,7 @@ use super::stream::Streams;
 use super::work::{Object, Work};
 use super::{
     ApiVersion, Call, CallError, Effect, EngineOptions, EngineState, Failure, Input, Level, Notice,
-    OpId, Reply, ViewChange,
+    OpId, Part, Reply, ViewChange,
 };
 use crate::address::HostPort;
 use crate::machine::{Digest, Effects, Machine, Wake};
@@ -178,6 +178,9 @@ impl Machine for EngineMachine {
 impl Life {
     fn handle(&mut self, now: Mono, input: Input, out: &mut Effects<Effect>) {
         if self.step == Step::Gone {
+            if let Input::Refresh { ticket, .. } = input {
+                return out.push(Effect::Refreshed { ticket });
+            }
             self.stale = self.stale.saturating_add(1);
             return;
         }
@@ -203,14 +206,24 @@ impl Life {
                 }
             }
             Input::Proxied(Err(error)) => self.suspect(now, &error, out),
-            Input::RefreshContainer(id) => {
-                self.want(Object::Container(id));
-            }
+            Input::Refresh { part, ticket } => self.refresh(part, ticket, out),
             Input::RefreshAll => {
                 self.full = true;
                 self.hurry(now);
             }
             Input::Remove => self.remove(out),
+        }
+    }
+
+    fn refresh(&mut self, part: Part, ticket: u64, out: &mut Effects<Effect>) {
+        let object = match part {
+            Part::Container(id) => Object::Container(id),
+            Part::Images => Object::Images,
+            Part::Networks => Object::Networks,
+            Part::Volumes => Object::Volumes,
+        };
+        if self.state != EngineState::Healthy || !self.work.want_first(object, ticket) {
+            out.push(Effect::Refreshed { ticket });
         }
     }
 
@@ -377,6 +390,12 @@ impl Life {
     /// Forgets every call under way; their answers are stale.
     pub(super) fn forget_flights(&mut self) {
         self.flights.clear();
+    }
+
+    pub(super) fn release(&self, tickets: Vec<u64>, out: &mut Effects<Effect>) {
+        for ticket in tickets {
+            out.push(Effect::Refreshed { ticket });
+        }
     }
 
     pub(super) fn want(&mut self, object: Object) {

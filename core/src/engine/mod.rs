@@ -92,12 +92,31 @@ pub enum Input {
     },
     /// A request that a client's call caused has reached the engine, or has not.
     Proxied(Result<(), CallError>),
-    /// Somebody needs a container's record up to date, for instance after creating it.
-    RefreshContainer(Arc<str>),
+    /// Somebody waits for a part of the view to be read anew, for instance after creating a container;
+    /// [`Effect::Refreshed`] tells when it has been.
+    Refresh {
+        /// What.
+        part: Part,
+        /// For the effect.
+        ticket: u64,
+    },
     /// Somebody needs everything up to date.
     RefreshAll,
     /// Discovery no longer has the engine.
     Remove,
+}
+
+/// A part of the view that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The container with this full ID.
+    Container(Arc<str>),
+    /// All images.
+    Images,
+    /// All networks.
+    Networks,
+    /// All volumes.
+    Volumes,
 }
 
 /// One question to the engine.
@@ -260,6 +279,11 @@ pub enum Effect {
     CloseStream {
         /// The stream.
         op: OpId,
+    },
+    /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now.
+    Refreshed {
+        /// From the input.
+        ticket: u64,
     },
     /// Change the cluster view.
     View(ViewChange),

@@ -165,7 +165,8 @@ impl Life {
         self.state = EngineState::Pending;
         self.close_streams(out);
         self.streams.reset();
-        self.work.reset();
+        let tickets = self.work.reset();
+        self.release(tickets, out);
         self.forget_flights();
         self.known.clear();
         self.show(out);
@@ -347,7 +348,8 @@ impl Life {
                 out,
             );
             self.close_streams(out);
-            self.work.clear();
+            let tickets = self.work.clear();
+            self.release(tickets, out);
             self.full = true;
             self.specs_at = now;
         }
@@ -383,7 +385,8 @@ impl Life {
             self.step = Step::Idle;
             self.next_round = now + self.health.pause(&mut self.random);
         }
-        self.work.clear();
+        let tickets = self.work.clear();
+        self.release(tickets, out);
         // Whoever answers next may be another daemon.
         self.specs_at = now;
         self.full = true;
@@ -396,7 +399,8 @@ impl Life {
         let registered = self.registered();
         self.close_streams(out);
         self.forget_flights();
-        self.work.reset();
+        let tickets = self.work.reset();
+        self.release(tickets, out);
         self.known.clear();
         self.touched.clear();
         self.state = EngineState::Disconnected;

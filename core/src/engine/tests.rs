@@ -169,6 +169,7 @@ impl World {
                 Effect::CloseStream { op } => {
                     self.streams.remove(&op);
                 }
+                Effect::Refreshed { ticket } => self.notices.push(format!("refreshed {ticket}")),
                 Effect::View(change) => self.view.apply(change),
                 Effect::Publish(Notice::Swarm(action)) => self.notices.push(action.to_owned()),
                 Effect::Publish(Notice::Engine(event)) => {
@@ -669,6 +670,30 @@ fn a_request_that_reaches_an_unhealthy_engine_brings_it_back_at_once() {
     world.give(Input::Proxied(Ok(())));
     world.run(SECOND / 10);
     assert_eq!(world.view.state, Some(EngineState::Healthy));
+}
+
+#[test]
+fn whoever_waits_for_a_container_gets_a_record_read_after_he_asked() {
+    let mut world = World::with(1);
+    let refresh = |id: &str, ticket| Input::Refresh {
+        part: Part::Container(id.into()),
+        ticket,
+    };
+    world.happen("container", "create", "young");
+    // The inspection that the event caused is under way, and may be too old.
+    let (op, call) = world.calls.pop_front().unwrap();
+    world.give(refresh("young", 1));
+    let old = world.engine.answer(&call);
+    world.engine.add("young");
+    world.give(Input::Answered { op, result: old });
+    assert!(!world.notices.contains(&"refreshed 1".to_owned()));
+    world.run(Duration::ZERO);
+    assert!(world.notices.contains(&"refreshed 1".to_owned()));
+    assert!(world.view.containers.contains("young"));
+    world.stop_engine();
+    world.run(10 * SECOND);
+    world.give(refresh("young", 2));
+    assert_eq!(world.notices.last().unwrap(), "refreshed 2");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) enum Object {
 pub(super) const MAX_OBJECTS: usize = 16_384;
 /// Time between two listings of images that events ask for: a pull causes many events, each for a long list.
 const IMAGES_APART: Duration = Duration::from_secs(1);
+/// Most callers that wait for refreshes.
+pub(super) const MAX_TICKETS: usize = 512;
 
 /// The queue of refreshes: at most one call per object at a time, so a burst of events costs two calls.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub(super) struct Work {
     queue: VecDeque<Object>,
     items: BTreeMap<Object, Item>,
     images_from: Mono,
+    /// Callers that wait, over all objects.
+    tickets: usize,
     /// Objects of the first listing that are still missing.
     pub(super) settling: usize,
 }
@@ -45,6 +49,10 @@ struct Item {
     /// Gone since it was asked for: an answer under way is old, one not asked for yet is not needed.
     gone: bool,
     settling: bool,
+    /// Callers that wait for a call not yet started.
+    waiting: Vec<u64>,
+    /// Callers that wait for the call under way.
+    flying: Vec<u64>,
 }
 
 /// What to do with the answer to a finished call.
@@ -97,6 +105,23 @@ impl Work {
         true
     }
 
+    /// As [`Work::want`], before all others, and with a ticket that is given back when a call that starts from now on
+    /// has ended. `false` when nobody else may wait.
+    pub(super) fn want_first(&mut self, object: Object, ticket: u64) -> bool {
+        if self.tickets >= MAX_TICKETS || !self.want(object.clone()) {
+            return false;
+        }
+        if let Some(item) = self.items.get_mut(&object) {
+            item.waiting.push(ticket);
+            self.tickets += 1;
+            if item.flight.is_none() {
+                // Its other place in the queue is passed over later.
+                self.queue.push_front(object);
+            }
+        }
+        true
+    }
+
     /// Whether a refresh of `object` is wanted or under way.
     pub(super) fn has(&self, object: &Object) -> bool {
         self.items
@@ -104,14 +129,18 @@ impl Work {
             .is_some_and(|item| !item.gone || item.again)
     }
 
-    /// The object no longer exists: nothing needs to be asked, and what is under way is out of date.
-    pub(super) fn forget(&mut self, object: &Object) {
+    /// The object no longer exists: nothing needs to be asked, and what is under way is out of date. Returns the
+    /// tickets of those who waited.
+    pub(super) fn forget(&mut self, object: &Object) -> Vec<u64> {
         let Some(item) = self.items.get_mut(object) else {
-            return;
+            return Vec::new();
         };
         item.gone = true;
         item.again = false;
+        let tickets = std::mem::take(&mut item.waiting);
+        self.tickets -= tickets.len();
         self.settled(object);
+        tickets
     }
 
     /// Marks everything now wanted as part of the first listing.
@@ -125,13 +154,17 @@ impl Work {
     /// The next call to start, if there is one that may start at `now`.
     pub(super) fn next(&mut self, now: Mono, op: OpId) -> Option<(Object, Call)> {
         loop {
-            // Only images ever wait, and they are in the queue once at most.
-            let early = now < self.images_from && self.queue.front() == Some(&Object::Images);
-            let at = usize::from(early);
+            let at = self
+                .queue
+                .iter()
+                .position(|object| !self.too_early(now, object))?;
             let object = self.queue.remove(at)?;
             let Some(item) = self.items.get_mut(&object) else {
                 continue;
             };
+            if item.flight.is_some() {
+                continue;
+            }
             if item.gone {
                 self.items.remove(&object);
                 continue;
@@ -140,6 +173,7 @@ impl Work {
                 self.images_from = now + IMAGES_APART;
             }
             item.flight = Some(op);
+            item.flying = std::mem::take(&mut item.waiting);
             let call = object.call(item.entry.take());
             return Some((object, call));
         }
@@ -147,47 +181,70 @@ impl Work {
 
     /// When [`Work::next`] may have something although it has nothing now.
     pub(super) fn next_at(&self) -> Option<Mono> {
-        (self.queue.len() == 1 && self.queue.front() == Some(&Object::Images))
-            .then_some(self.images_from)
+        self.queue
+            .front()
+            .filter(|object| self.too_early(Mono::ZERO, object))
+            .map(|_| self.images_from)
     }
 
-    /// A call has ended.
-    pub(super) fn done(&mut self, object: &Object) -> Verdict {
+    /// Only listing images ever has to wait, unless somebody waits for it.
+    fn too_early(&self, now: Mono, object: &Object) -> bool {
+        let asked = |item: &Item| !item.waiting.is_empty();
+        *object == Object::Images
+            && now < self.images_from
+            && !self.items.get(object).is_some_and(asked)
+    }
+
+    /// A call has ended. Returns what to do with its answer, and the tickets of those who waited for it.
+    pub(super) fn done(&mut self, object: &Object) -> (Verdict, Vec<u64>) {
         self.settled(object);
         let Some(item) = self.items.get_mut(object) else {
-            return Verdict::Drop;
+            return (Verdict::Drop, Vec::new());
         };
         item.flight = None;
+        let tickets = std::mem::take(&mut item.flying);
         let gone = item.gone;
         if item.again {
             item.again = false;
-            self.queue.push_back(object.clone());
+            match item.waiting.is_empty() {
+                true => self.queue.push_back(object.clone()),
+                false => self.queue.push_front(object.clone()),
+            }
         } else {
             self.items.remove(object);
         }
-        match gone {
+        self.tickets -= tickets.len();
+        let verdict = match gone {
             true => Verdict::Drop,
             false => Verdict::Use,
-        }
+        };
+        (verdict, tickets)
     }
 
-    /// Drops everything that has not started; what is under way may still be used.
-    pub(super) fn clear(&mut self) {
+    /// Drops everything that has not started; what is under way may still be used. Returns the tickets of those who
+    /// waited for it.
+    pub(super) fn clear(&mut self) -> Vec<u64> {
         self.queue.clear();
         self.settling = 0;
+        let mut tickets = Vec::new();
         self.items.retain(|_, item| {
             item.again = false;
             item.settling = false;
+            tickets.append(&mut item.waiting);
             item.flight.is_some()
         });
+        self.tickets -= tickets.len();
+        tickets
     }
 
-    /// Drops everything; what is under way belongs to a daemon that is gone.
-    pub(super) fn reset(&mut self) {
-        *self = Self {
-            images_from: self.images_from,
-            ..Self::default()
-        };
+    /// Drops everything; what is under way belongs to a daemon that is gone. Returns all tickets.
+    pub(super) fn reset(&mut self) -> Vec<u64> {
+        let old = std::mem::take(self);
+        self.images_from = old.images_from;
+        old.items
+            .into_values()
+            .flat_map(|item| item.waiting.into_iter().chain(item.flying))
+            .collect()
     }
 
     fn settled(&mut self, object: &Object) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::outbox::MAX_WAITING;
+use crate::engine::work::MAX_TICKETS;
 use crate::machine::laws;
 
 /// What passes through the machine has no equality of its own; its debug form shows all of it.
@@ -57,13 +58,13 @@ fn inputs() -> impl Strategy<Value = Input> + Clone {
         1 => error.prop_map(|error| Input::Proxied(Err(error))),
         1 => Just(Input::Proxied(Ok(()))),
         1 => Just(Input::RefreshAll),
-        1 => Just(Input::RefreshContainer("c1".into())),
+        1 => Just(Input::Refresh { part: Part::Container("c1".into()), ticket: 5 }),
     ]
 }
 
 proptest! {
     #[test]
     fn the_laws_of_machines_hold(steps in laws::steps(inputs())) {
-        laws::hold(World::new().machine, &steps, MAX_WAITING + 32)?;
+        laws::hold(World::new().machine, &steps, MAX_WAITING + MAX_TICKETS + 32)?;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::outbox::MAX_WAITING;
+use crate::engine::work::MAX_TICKETS;
 
 /// One random thing that happens.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ struct Noisy {
     streams: Vec<OpId>,
     shown: EngineState,
     clock: u64,
+    /// Callers that wait.
+    tickets: BTreeSet<u64>,
 }
 
 impl Noisy {
@@ -89,6 +92,7 @@ impl Noisy {
             streams: Vec::new(),
             shown: EngineState::Pending,
             clock: 0,
+            tickets: BTreeSet::new(),
         }
     }
 
@@ -139,7 +143,11 @@ impl Noisy {
     }
 
     fn check(&self, out: &Effects<Effect>) {
-        assert!(out.len() <= MAX_WAITING + 32, "{} effects", out.len());
+        assert!(
+            out.len() <= MAX_WAITING + MAX_TICKETS + 32,
+            "{} effects",
+            out.len()
+        );
         assert!(self.machine.in_flight() <= MAX_IN_FLIGHT);
         let next = self.machine.wake_at().expect("it never stops trying");
         // The longest wait is a refresh interval; failures wait no longer.
@@ -156,8 +164,21 @@ impl Noisy {
             Effect::OpenStream { op, .. } => self.streams.push(op),
             Effect::CloseStream { op } => self.streams.retain(|own| *own != op),
             Effect::View(ViewChange::Health { state, .. }) => self.shown = state,
+            Effect::Refreshed { ticket } => {
+                self.tickets.remove(&ticket);
+            }
             Effect::View(_) | Effect::Publish(_) | Effect::Log { .. } => {}
         }
+    }
+
+    fn told(&mut self, op: OpId, kind: &str, action: &str, id: u8) -> Input {
+        self.clock += 1;
+        let id = match action {
+            "prune" => String::new(),
+            _ => format!("c{id}"),
+        };
+        let event = model(self.clock).happen(kind, action, &id);
+        Input::StreamEvent { op, event }
     }
 
     fn input(&mut self, noise: &Noise) -> Option<Input> {
@@ -204,17 +225,8 @@ impl Noisy {
                 error: error(Failure::Connect),
             }),
             Noise::Told(which, kind, action, id) => {
-                self.clock += 1;
-                let id = if *action == "prune" {
-                    String::new()
-                } else {
-                    format!("c{id}")
-                };
-                let mut model = model(self.clock);
-                Some(Input::StreamEvent {
-                    op: stream(*which, &self.streams),
-                    event: model.happen(kind, action, &id),
-                })
+                let op = stream(*which, &self.streams);
+                Some(self.told(op, kind, action, *id))
             }
             Noise::Admitted(how) => Some(Input::Admitted {
                 op: self.admits.pop().unwrap_or(OpId(0)),
@@ -228,7 +240,14 @@ impl Noisy {
             }),
             Noise::Proxied(how) => Some(Input::Proxied(unit(*how))),
             Noise::Refresh(true) => Some(Input::RefreshAll),
-            Noise::Refresh(false) => Some(Input::RefreshContainer("c1".into())),
+            Noise::Refresh(false) => {
+                self.clock += 1;
+                self.tickets.insert(self.clock);
+                Some(Input::Refresh {
+                    part: Part::Container("c1".into()),
+                    ticket: self.clock,
+                })
+            }
         }
     }
 }
@@ -283,6 +302,7 @@ proptest! {
         noisy.answer_everything();
         prop_assert_eq!(noisy.machine.state(), EngineState::Healthy);
         prop_assert_eq!(noisy.machine.failures(), 0);
+        prop_assert!(noisy.tickets.is_empty(), "somebody waits for ever");
     }
 }
 
