@@ -62,8 +62,8 @@ pub(super) struct Container {
     pub(super) console: Arc<Console>,
     pub(super) process: Option<Box<Process>>,
     pub(super) paused_at: Mono,
-    /// By network name.
-    pub(super) endpoints: BTreeMap<String, Endpoint>,
+    /// By network name; boxed because a map node has room for eleven and a container has one or two.
+    pub(super) endpoints: BTreeMap<String, Box<Endpoint>>,
     pub(super) published: Vec<Published>,
     pub(super) execs: Vec<Id>,
     pub(super) files: Option<Box<Files>>,

@@ -113,7 +113,7 @@ impl State {
     }
 
     /// The endpoints a new container asks for, by network name.
-    fn wanted_endpoints<'a>(&self, spec: &'a Spec) -> BTreeMap<String, Endpoint> {
+    fn wanted_endpoints<'a>(&self, spec: &'a Spec) -> BTreeMap<String, Box<Endpoint>> {
         let mut endpoints = BTreeMap::new();
         // The CLI calls the default network by that name in both places.
         let plain = |name: &'a str| if name == "default" { "bridge" } else { name };
@@ -130,7 +130,7 @@ impl State {
                 // The engine notices at start.
                 Err(_) => (reference.to_owned(), Arc::from("")),
             };
-            endpoints.insert(name, Endpoint::new(id, asked.cloned()));
+            endpoints.insert(name, Box::new(Endpoint::new(id, asked.cloned())));
         }
         endpoints
     }

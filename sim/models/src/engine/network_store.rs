@@ -143,7 +143,7 @@ impl State {
         self.containers.values().filter_map(move |container| {
             let mut endpoints = container.endpoints.values();
             let endpoint = endpoints.find(|e| *e.network == *network && !e.id.is_empty())?;
-            Some((container, endpoint))
+            Some((container, endpoint.as_ref()))
         })
     }
 
@@ -190,7 +190,7 @@ impl State {
         let up = container.is_up();
         container
             .endpoints
-            .insert(name, Endpoint::new(network_id, asked));
+            .insert(name, Box::new(Endpoint::new(network_id, asked)));
         if up {
             self.connect_all(&id)?;
         }

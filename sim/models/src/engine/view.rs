@@ -117,11 +117,13 @@ impl State {
     }
 
     fn endpoint_views<'a>(&self, container: &'a Container) -> BTreeMap<&'a str, Value> {
-        let view = |(name, endpoint): (&'a String, &super::network::Endpoint)| {
-            let subnet = self.networks.get(&endpoint.network).and_then(|n| n.subnet);
-            (name.as_str(), endpoint.inspect(subnet))
-        };
-        container.endpoints.iter().map(view).collect()
+        let endpoints = container.endpoints.iter();
+        endpoints
+            .map(|(name, endpoint)| {
+                let subnet = self.networks.get(&endpoint.network).and_then(|n| n.subnet);
+                (name.as_str(), endpoint.inspect(subnet))
+            })
+            .collect()
     }
 
     /// `GET /containers/{id}/json`.
