@@ -9,6 +9,7 @@ use super::listen::{is_local, listen_addresses};
 use super::placement::{Filter, Strategy};
 use super::{defaults, duration, heartbeat, integer, positive};
 use crate::address::{HostPort, ListenAddress};
+use crate::election::Fence;
 
 /// `swarm manage` as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,16 +121,6 @@ pub struct Replication {
     pub primary_wait: Duration,
     /// What is checked before a mutation leaves for an engine.
     pub fence: Fence,
-}
-
-/// What a primary checks before it dispatches a mutation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fence {
-    /// The lease, and a linearizable read of the lease record.
-    #[default]
-    Verify,
-    /// The lease alone.
-    Lease,
 }
 
 /// How engines are looked after.

@@ -18,7 +18,7 @@ pub use error::{ConfigError, Warning};
 pub use join::{Join, RawJoin};
 pub use list::{List, RawList};
 pub use listen::{LISTEN_DEFAULT, ListenError, listen_address};
-pub use manage::{Engines, Fence, Manage, RawManage, RawTls, Replication};
+pub use manage::{Engines, Manage, RawManage, RawTls, Replication};
 pub use placement::{Filter, Strategy};
 
 use std::time::Duration;

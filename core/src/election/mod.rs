@@ -31,7 +31,7 @@ mod tests;
 pub use gate::{GATE_MAX, Ticket};
 pub use lease::Authority;
 pub use notices::{LossReason, Notice};
-pub use record::{Reading, Record, RecordError, SwapOutcome, Version};
+pub use record::{Reading, Record, RecordError, SwapOutcome, Version, release_for};
 pub use rules::Rule;
 
 use attempts::{Attempt, Attempts};
@@ -48,9 +48,10 @@ use tenure::Tenure;
 pub struct OpId(pub u64);
 
 /// Whether mutations wait for a linearizable read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fence {
     /// Each mutation waits for a linearizable read that began after it arrived (about 1 ms).
+    #[default]
     Verify,
     /// The lease alone decides.
     Lease,
@@ -222,6 +223,12 @@ impl Election {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.knowledge.highest_epoch()
+    }
+
+    /// The cluster's name, once a record has shown it.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.knowledge.cluster()
     }
 
     /// This manager's process in the record.

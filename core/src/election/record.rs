@@ -158,6 +158,16 @@ impl Reading {
     }
 }
 
+/// What the guard of a dead manager puts in the place of `found`: the same record, released, if it is that manager's.
+///
+/// `instance` is the process that died; `nonce` is new. The expected version comes first.
+#[must_use]
+pub fn release_for(found: &Reading, instance: &str, nonce: String) -> Option<(Version, Record)> {
+    let version = found.version()?;
+    let record = found.record().filter(|record| record.instance == instance && !record.released)?;
+    Some((version, Record { released: true, beat: record.beat + 1, nonce, ..record.clone() }))
+}
+
 /// How a swap ended. Which answer of which store means what is part of the store contract (HA.md section 2.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwapOutcome {
@@ -198,6 +208,18 @@ mod tests {
             r#"{"cluster":"c0ffee","epoch":7,"holder":"192.168.42.200:4000","instance":"00ff","nonce":"n1","beat":41,"lease_ms":2000,"released":false}"#
         );
         assert_eq!(Record::parse(text.as_bytes()).unwrap(), record());
+    }
+
+    #[test]
+    fn a_guard_releases_the_record_of_its_own_manager_only() {
+        let found = Reading::Present { version: Version(9), record: record() };
+        let (version, released) = release_for(&found, "00ff", "g".into()).unwrap();
+        assert_eq!(version, Version(9));
+        assert!(released.released && released.epoch == 7 && released.beat == 42);
+        assert_eq!(release_for(&found, "another", "g".into()), None);
+        let gone = Reading::Present { version: Version(10), record: released };
+        assert_eq!(release_for(&gone, "00ff", "g".into()), None);
+        assert_eq!(release_for(&Reading::Absent, "00ff", "g".into()), None);
     }
 
     #[test]

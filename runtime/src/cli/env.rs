@@ -19,6 +19,12 @@ pub struct Env {
     pub consul_http_token: Option<String>,
     /// Whether `CONSUL_HTTP_AUTH` is set.
     pub consul_http_auth: bool,
+    /// `http_proxy`, only shown by `/info`, like the next two.
+    pub http_proxy: Option<String>,
+    /// `https_proxy`
+    pub https_proxy: Option<String>,
+    /// `no_proxy`
+    pub no_proxy: Option<String>,
 }
 
 impl Env {
@@ -44,6 +50,9 @@ impl Env {
             docker_host: value("DOCKER_HOST"),
             consul_http_token: value("CONSUL_HTTP_TOKEN"),
             consul_http_auth: value("CONSUL_HTTP_AUTH").is_some(),
+            http_proxy: value("http_proxy"),
+            https_proxy: value("https_proxy"),
+            no_proxy: value("no_proxy"),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod args;
 mod argv;
 mod env;
+mod host;
 
 pub use argv::UsageError;
 pub use env::Env;
@@ -19,6 +20,7 @@ use swarm_core::config::{Client, ConfigError, Dev, Join, List, Manage, RawManage
 use swarm_core::time::Wall;
 
 use crate::commands;
+use crate::guard;
 use crate::log::{Format, FormatError, LogClock, LogLevelError, LogOptions, fatal_line};
 use crate::platform::{SharedPlatform, TokioPlatform};
 
@@ -119,12 +121,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode
         Ok(platform) => Arc::new(platform),
         Err(error) => return fail(Wall(0), &format!("no entropy from the system: {error}")),
     };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments
+        .get(1)
+        .is_some_and(|command| command == guard::COMMAND)
+    {
+        return match run_guard(&platform) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(platform.wall(), &format!("guard: {error:#}")),
+        };
+    }
     match parse(arguments, env, terminals) {
         Ok(Request::Print(text)) => {
             write_or_ignore(&mut std::io::stdout(), &text);
             ExitCode::SUCCESS
         }
-        Ok(Request::Run(invocation)) => match execute(&platform, *invocation) {
+        Ok(Request::Run(invocation)) => match execute(&platform, env, *invocation) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(platform.wall(), &format!("{error:#}")),
         },
@@ -185,7 +197,7 @@ pub fn parse(
     Ok(Request::Run(Box::new(Invocation { command, log })))
 }
 
-fn execute(platform: &SharedPlatform, invocation: Invocation) -> anyhow::Result<()> {
+fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyhow::Result<()> {
     let logs = match &invocation.command {
         Command::Manage(_) | Command::Join(_) | Command::Dev(_) => true,
         // What these print is for scripts.
@@ -197,14 +209,27 @@ fn execute(platform: &SharedPlatform, invocation: Invocation) -> anyhow::Result<
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(dispatch(platform.clone(), invocation))
+    runtime.block_on(dispatch(platform.clone(), env, invocation))
 }
 
-async fn dispatch(platform: SharedPlatform, invocation: Invocation) -> anyhow::Result<()> {
+/// One thread: the smaller the guard, the sooner it acts.
+fn run_guard(platform: &SharedPlatform) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(guard::run(platform.clone()))
+}
+
+async fn dispatch(
+    platform: SharedPlatform,
+    env: &Env,
+    invocation: Invocation,
+) -> anyhow::Result<()> {
     match invocation.command {
         Command::Manage(config) => {
             warn(&config.warnings);
-            commands::manage(platform, *config).await
+            let host = host::host_info(env, &config);
+            commands::manage(platform, *config, host).await
         }
         Command::Join(config) => {
             warn(&config.warnings);

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use swarm_core::address::ListenAddress;
-use swarm_core::config::{Endpoint, Fence};
+use swarm_core::config::Endpoint;
+use swarm_core::election::Fence;
 
 use super::*;
 use crate::log::LogLevel;

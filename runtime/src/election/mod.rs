@@ -43,6 +43,8 @@ pub struct ElectionView {
     pub leader: Option<Leader>,
     /// The highest epoch seen.
     pub epoch: u64,
+    /// Names the cluster; `None` before a record was seen.
+    pub cluster: Option<String>,
     /// The managers the primary has heard of lately.
     pub members: Vec<HostPort>,
     /// A resignation is complete.

@@ -102,11 +102,13 @@ impl Performer<Election> for ElectionPerformer {
             .map(|record| record.members.clone())
             .unwrap_or_default();
         let epoch = machine.epoch();
+        let cluster = machine.cluster().map(str::to_owned);
         self.shared.view.send_if_modified(|view| {
             let next = super::ElectionView {
                 authority,
                 leader,
                 epoch,
+                cluster,
                 members,
                 resigned: view.resigned,
             };

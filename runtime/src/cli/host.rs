@@ -1,0 +1,39 @@
+//! What `/info` and `/version` tell of this machine and this build.
+
+use rustix::system::uname;
+use swarm_core::cluster::HostInfo;
+use swarm_core::config::Manage;
+
+use super::Env;
+
+/// The machine and the build, as a manager with `config` shows them.
+pub(super) fn host_info(env: &Env, config: &Manage) -> HostInfo {
+    let machine = uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let variable = |value: &Option<String>| value.clone().unwrap_or_default();
+    HostInfo {
+        name: text(machine.nodename()),
+        os: std::env::consts::OS.to_owned(),
+        arch: go_arch(std::env::consts::ARCH).to_owned(),
+        kernel: text(machine.release()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("SWARM_GIT_COMMIT").unwrap_or("HEAD").to_owned(),
+        built: option_env!("SWARM_BUILD_TIME")
+            .unwrap_or("<unknown>")
+            .to_owned(),
+        http_proxy: variable(&env.http_proxy),
+        https_proxy: variable(&env.https_proxy),
+        no_proxy: variable(&env.no_proxy),
+        experimental: config.experimental,
+        debug: config.debug,
+    }
+}
+
+/// Go's names of architectures, which Docker clients know.
+fn go_arch(rust: &str) -> &str {
+    match rust {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

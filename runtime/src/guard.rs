@@ -1,0 +1,181 @@
+//! The guard: a tiny child process that releases the lease when its manager dies of anything.
+//!
+//! It holds the read end of a pipe. While the pipe is open the manager may be alive and the guard does nothing; at its
+//! end no thread of the manager runs any more, so that the crash of a process costs what a clean stop costs
+//! (DESIGN section 3). It ignores SIGTERM and SIGINT, which a terminal sends to the whole group, and ends by itself.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use swarm_core::address::HostPort;
+use swarm_core::discovery::{KeyLayout, Secret};
+use swarm_core::election::lease::operation_timeout;
+use swarm_core::election::{SwapOutcome, release_for};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::http::Client;
+use crate::http::client::ClientConfig;
+use crate::platform::{SharedPlatform, sleep, timeout};
+use crate::store::consul::{Consul, ConsulConfig};
+use crate::store::{Store, StoreError};
+
+/// The hidden command that runs a guard.
+pub const COMMAND: &str = "guard";
+/// Between two tries at a store that does not answer.
+const RETRY: Duration = Duration::from_millis(20);
+/// Between two guards, when one ends before its manager.
+const RESTART: Duration = Duration::from_secs(1);
+/// The order is a few hundred bytes.
+const ORDER_BYTES_MAX: usize = 64 * 1024;
+
+/// What a guard has to know; it comes through the pipe, so that no token shows in a process list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The store's servers.
+    pub servers: Vec<HostPort>,
+    /// The token for them.
+    pub token: Option<String>,
+    /// The prefix of the cluster's keys.
+    pub prefix: String,
+    /// The engine directory below it, which names the lease key too.
+    pub kv_path: String,
+    /// The manager's process.
+    pub instance: String,
+    /// Its lease in milliseconds: later there is nothing left to release.
+    pub lease_ms: u64,
+}
+
+/// Runs as a guard until the manager is gone and its lease released, or not worth releasing any more.
+///
+/// # Errors
+/// When the order cannot be read.
+pub async fn run(platform: SharedPlatform) -> anyhow::Result<()> {
+    let _ignored = ignore_signals()?;
+    let stdin = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("cannot open the pipe to the manager")?;
+    let mut pipe = BufReader::new(
+        pipe::Receiver::from_owned_fd(stdin).context("standard input is not a pipe")?,
+    );
+    let mut line = String::new();
+    let limit = u64::try_from(ORDER_BYTES_MAX).unwrap_or(u64::MAX);
+    (&mut pipe).take(limit).read_line(&mut line).await?;
+    let order: Order =
+        serde_json::from_str(&line).context("the manager's order cannot be understood")?;
+    let mut rest = [0_u8; 64];
+    while pipe.read(&mut rest).await? > 0 {}
+    release(&platform, order).await
+}
+
+fn ignore_signals() -> io::Result<Vec<Signal>> {
+    [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ]
+    .into_iter()
+    .map(signal)
+    .collect()
+}
+
+async fn release(platform: &SharedPlatform, order: Order) -> anyhow::Result<()> {
+    let lease = Duration::from_millis(order.lease_ms);
+    let config = ConsulConfig {
+        servers: order.servers,
+        token: order.token.as_deref().map(Secret::new),
+        layout: KeyLayout::new(&order.prefix, &order.kv_path)
+            .context("bad keys in the manager's order")?,
+        operation: operation_timeout(lease),
+    };
+    let store = Consul::new(
+        platform.clone(),
+        Client::new(platform.clone(), ClientConfig::default()),
+        config,
+    );
+    let nonce = platform.random("guard").hex(8);
+    let work = release_until_done(platform, store, &order.instance, &nonce);
+    // Once the lease has ended by itself there is nothing to gain.
+    match timeout(platform.as_ref(), lease, work).await {
+        Ok(()) => Ok(()),
+        Err(_) => bail!("the store did not answer within the lease"),
+    }
+}
+
+async fn release_until_done(
+    platform: &SharedPlatform,
+    store: Arc<Consul>,
+    instance: &str,
+    nonce: &str,
+) {
+    loop {
+        match try_release(store.as_ref(), instance, nonce).await {
+            Ok(true) => return,
+            Ok(false) | Err(_) => sleep(platform.as_ref(), RETRY).await,
+        }
+    }
+}
+
+/// True when there is nothing (more) to release.
+async fn try_release(store: &Consul, instance: &str, nonce: &str) -> Result<bool, StoreError> {
+    let found = store.verify_lease().await?;
+    let Some((version, record)) = release_for(&found, instance, nonce.to_owned()) else {
+        return Ok(true);
+    };
+    match store.swap_lease(Some(version), &record).await {
+        SwapOutcome::Swapped(_) => Ok(true),
+        SwapOutcome::Conflict(_) | SwapOutcome::NotApplied | SwapOutcome::Unknown => Ok(false),
+    }
+}
+
+/// Keeps a guard running beside this process for as long as it lives.
+pub fn keep(platform: &SharedPlatform, order: Order) {
+    let kept = platform.clone();
+    let work = async move {
+        loop {
+            match start(&order).await {
+                Ok((mut child, _pipe)) => match child.wait().await {
+                    Ok(status) => {
+                        tracing::warn!("The guard process ended ({status}); starting another")
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "Lost sight of the guard process; starting another")
+                    }
+                },
+                Err(error) => tracing::warn!(
+                    %error,
+                    "Cannot start the guard process: if this manager dies, failover takes a full lease"
+                ),
+            }
+            sleep(kept.as_ref(), RESTART).await;
+        }
+    };
+    platform.spawn("guard", Box::pin(work));
+}
+
+async fn start(order: &Order) -> anyhow::Result<(Child, ChildStdin)> {
+    // The running file itself, also when it has been replaced on disk by an upgrade.
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("swarm")
+        .arg(COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let Some(mut pipe) = child.stdin.take() else {
+        bail!("the guard has no pipe")
+    };
+    let mut line = serde_json::to_vec(order)?;
+    line.push(b'\n');
+    pipe.write_all(&line).await?;
+    Ok((child, pipe))
+}

@@ -1,0 +1,299 @@
+//! One manager, put together: discovery feeds engines, the election says who acts, the proxy leads requests there.
+//!
+//! [`Manager::start`] is what `swarm manage` runs and what the simulation runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use swarm_core::address::HostPort;
+use swarm_core::cluster::HostInfo;
+use swarm_core::config::{DiscoveryConfig, Manage};
+use swarm_core::discovery::{Change, Discovery};
+use swarm_core::election::lease::operation_timeout;
+use swarm_core::election::{ElectionConfig, Resignation};
+use swarm_core::engine::EngineOptions;
+use swarm_core::proxy::View;
+
+use crate::api::{Api, Gate, OpenGate};
+use crate::discovery::{Source, follow};
+use crate::election::{ElectionView, Elector};
+use crate::engine::Engines;
+use crate::http::client::{Client, ClientConfig};
+use crate::http::server::ServerConfig;
+use crate::http::{Handler, Server};
+use crate::platform::SharedPlatform;
+use crate::proxy::{Proxy, Settings};
+use crate::store::Store;
+use crate::store::consul::{Consul, ConsulConfig};
+
+mod front;
+mod peers;
+mod placement;
+mod report;
+mod startup;
+pub mod status;
+
+pub use peers::{Peers, ask_status};
+
+use front::Front;
+use report::Reporter;
+
+/// How long a stopping manager waits for requests that are under way.
+const DRAIN: Duration = Duration::from_secs(10);
+/// A store operation of a manager that takes no part in an election.
+const OPERATION_DEFAULT: Duration = Duration::from_secs(5);
+
+/// A running manager.
+pub struct Manager {
+    elector: Option<Arc<Elector>>,
+    server: Server,
+    engines: Engines,
+}
+
+impl Manager {
+    /// Starts a manager. `instance` names this process; `host` is what `/info` and `/version` tell of the machine.
+    ///
+    /// # Errors
+    /// When it must not start (a classic manager or another one with the same `--advertise` is there) or cannot listen.
+    pub async fn start(
+        platform: &SharedPlatform,
+        config: &Manage,
+        instance: &str,
+        host: HostInfo,
+    ) -> anyhow::Result<Self> {
+        placement::check(config)?;
+        let client = Client::new(platform.clone(), ClientConfig::default());
+        let election = config
+            .replication
+            .as_ref()
+            .map(|replication| ElectionConfig {
+                advertise: replication.advertise.clone(),
+                instance: instance.to_owned(),
+                lease: replication.lease,
+                fence: replication.fence,
+            });
+        let operation = election.as_ref().map_or(OPERATION_DEFAULT, |election| {
+            operation_timeout(election.lease)
+        });
+        let store = open_store(platform, &client, &config.discovery, operation);
+        if let (Some(election), Some(store)) = (&election, &store) {
+            startup::refuse_conflicts(platform, &client, store.as_ref(), election).await?;
+        }
+        let Some(source) = Source::new(&config.discovery.discovery, store.clone()) else {
+            bail!(
+                "discovery {:?} is not supported by this version",
+                config.discovery.text
+            );
+        };
+        let listeners = startup::listen(platform, &config.listen).await?;
+        let engines = Engines::new(platform.clone(), client.clone(), engine_options(config));
+        let elector = election
+            .zip(store)
+            .map(|(election, store)| Elector::start(platform, store, election));
+        let parts = Parts {
+            platform,
+            config,
+            instance,
+            client: &client,
+            engines: &engines,
+        };
+        let handler = parts.assemble(elector.clone(), host);
+        let server = Server::new(platform.clone(), ServerConfig::default(), handler);
+        for listener in listeners {
+            server.serve(listener);
+        }
+        follow_engines(platform, source, config.heartbeat, engines.clone());
+        if let Some(elector) = &elector {
+            startup::check_advertise(platform, &client, elector);
+        }
+        Ok(Self {
+            elector,
+            server,
+            engines,
+        })
+    }
+
+    /// This manager's part in the election; `None` without `--replication`.
+    #[must_use]
+    pub fn elector(&self) -> Option<&Arc<Elector>> {
+        self.elector.as_ref()
+    }
+
+    /// The engines it looks after.
+    #[must_use]
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// Hands the lease over, then lets requests that are under way end, for a few seconds at most.
+    pub async fn stop(&self) {
+        if let Some(elector) = &self.elector {
+            elector.resign(Resignation::Stop).await;
+        }
+        self.server.shutdown(DRAIN).await;
+    }
+}
+
+/// What the parts of a manager are made from.
+struct Parts<'a> {
+    platform: &'a SharedPlatform,
+    config: &'a Manage,
+    instance: &'a str,
+    client: &'a Client,
+    engines: &'a Engines,
+}
+
+impl Parts<'_> {
+    fn assemble(&self, elector: Option<Arc<Elector>>, host: HostInfo) -> Arc<dyn Handler> {
+        let peers = elector
+            .as_ref()
+            .map(|elector| Peers::start(self.platform, self.client.clone(), elector.clone()));
+        let patience = self
+            .config
+            .replication
+            .as_ref()
+            .map_or(Duration::ZERO, |one| one.primary_wait);
+        let gate: Arc<dyn Gate> = match &elector {
+            Some(elector) => Arc::new(elector.gate(patience)),
+            None => Arc::new(OpenGate),
+        };
+        let version = host.version.clone();
+        let reporter = Reporter::new(
+            self.instance,
+            version,
+            elector.clone(),
+            peers.clone(),
+            self.engines.clone(),
+        );
+        let scheduler = placement::scheduler(self.config);
+        let api = Api::new(
+            self.platform.clone(),
+            Arc::new(self.engines.clone()),
+            gate,
+            reporter.role_source(),
+            host,
+            scheduler,
+        );
+        let proxy = Proxy::new(
+            self.platform,
+            self.client.clone(),
+            api,
+            self.proxy_settings(peers.clone()),
+        );
+        match &elector {
+            Some(elector) => follow_election(self.platform, elector, &proxy),
+            None => proxy.set_view(View::Primary {
+                address: unadvertised(),
+                epoch: 0,
+                local: true,
+            }),
+        }
+        Arc::new(Front {
+            platform: self.platform.clone(),
+            proxy,
+            reporter,
+            peers,
+            elector,
+        })
+    }
+
+    fn proxy_settings(&self, peers: Option<Arc<Peers>>) -> Settings {
+        let replication = self.config.replication.as_ref();
+        Settings {
+            instance: self.instance.to_owned(),
+            own_address: replication.map_or_else(unadvertised, |one| one.advertise.clone()),
+            primary_wait: replication.map_or(Duration::ZERO, |one| one.primary_wait),
+            is_peer: Arc::new(move |peer| peers.as_ref().is_some_and(|peers| peers.is_peer(peer))),
+        }
+    }
+}
+
+fn open_store(
+    platform: &SharedPlatform,
+    client: &Client,
+    discovery: &DiscoveryConfig,
+    operation: Duration,
+) -> Option<Arc<dyn Store>> {
+    let (Discovery::Consul { servers, .. }, Some(layout)) = (&discovery.discovery, &discovery.keys)
+    else {
+        return None;
+    };
+    let config = ConsulConfig {
+        servers: servers.clone(),
+        token: discovery.options.consul_token.clone(),
+        layout: layout.clone(),
+        operation,
+    };
+    Some(Consul::new(platform.clone(), client.clone(), config))
+}
+
+fn engine_options(config: &Manage) -> EngineOptions {
+    EngineOptions {
+        refresh_min: config.engines.refresh_min,
+        refresh_max: config.engines.refresh_max,
+        failure_retry: config.engines.failure_retry,
+    }
+}
+
+/// A manager without `--replication` is reached by its clients only.
+fn unadvertised() -> HostPort {
+    HostPort::localhost()
+}
+
+fn follow_engines(
+    platform: &SharedPlatform,
+    source: Source,
+    heartbeat: Duration,
+    engines: Engines,
+) {
+    let mut changes = follow(platform, source, heartbeat);
+    let task = async move {
+        while let Some(Change { added, removed, .. }) = changes.recv().await {
+            for engine in &removed {
+                engines.remove(engine);
+            }
+            for engine in &added {
+                engines.add(engine);
+            }
+        }
+    };
+    platform.spawn("follow engines", Box::pin(task));
+}
+
+/// Tells the proxy who the primary is, for as long as there is an election.
+fn follow_election(platform: &SharedPlatform, elector: &Arc<Elector>, proxy: &Arc<Proxy>) {
+    let own = elector.config().advertise.clone();
+    let mut views = elector.view();
+    let proxy = Arc::downgrade(proxy);
+    let task = async move {
+        loop {
+            let view = proxy_view(&views.borrow_and_update(), &own);
+            let Some(proxy) = proxy.upgrade() else { return };
+            proxy.set_view(view);
+            drop(proxy);
+            if views.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    platform.spawn("follow election", Box::pin(task));
+}
+
+/// A lapsed primary still serves: its mutations wait at the gate, its reads go on.
+fn proxy_view(view: &ElectionView, own: &HostPort) -> View {
+    match (&view.authority, &view.leader) {
+        (Some(authority), _) => View::Primary {
+            address: own.clone(),
+            epoch: authority.epoch,
+            local: true,
+        },
+        (None, Some(leader)) if leader.address != *own => View::Primary {
+            address: leader.address.clone(),
+            epoch: leader.epoch,
+            local: false,
+        },
+        // The record names this manager, or an earlier process of it: nobody acts until the next swap.
+        (None, _) => View::Unknown,
+    }
+}

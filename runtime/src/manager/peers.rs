@@ -1,0 +1,237 @@
+//! The managers of one cluster, as they know each other: who is there, who can be reached, whose headers are believed.
+//!
+//! Each manager asks every member for its status once a second, and says who it is while doing so. The primary writes
+//! the members it has heard of into the lease record, so that all know all; whoever asked, and proved to read the same
+//! record, is a peer.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Request};
+use swarm_core::address::HostPort;
+use swarm_core::time::Mono;
+
+use super::status::{CLUSTER_HEADER, MEMBER_HEADER, ManagerStatus, STATUS_PATH, Unreachable};
+use crate::election::{ElectionView, Elector};
+use crate::http::body::{self, collect_limited};
+use crate::http::{Client, Peer};
+use crate::platform::{SharedPlatform, sleep, timeout};
+
+/// How often members ask each other.
+const HELLO_PERIOD: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const HELLO_LIMIT: Duration = Duration::from_secs(2);
+/// A member that was not heard of for so long is not one any more.
+const MEMBER_LIFE: Duration = Duration::from_secs(10);
+/// More would be a mistake, or an attack.
+const MEMBERS_MAX: usize = 32;
+/// A status with thousands of engines fits.
+const STATUS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What is known of the other managers.
+pub struct Peers {
+    platform: SharedPlatform,
+    client: Client,
+    elector: Arc<Elector>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    heard: BTreeMap<HostPort, Heard>,
+    unreachable: BTreeMap<HostPort, String>,
+}
+
+struct Heard {
+    from: Option<IpAddr>,
+    at: Mono,
+}
+
+impl Peers {
+    /// Starts to ask the others. Ends when the last handle is dropped.
+    #[must_use]
+    pub fn start(platform: &SharedPlatform, client: Client, elector: Arc<Elector>) -> Arc<Self> {
+        let peers = Arc::new(Self {
+            platform: platform.clone(),
+            client,
+            elector,
+            known: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&peers);
+        let (clock, period) = (platform.clone(), HELLO_PERIOD);
+        let asking = async move {
+            while let Some(peers) = weak.upgrade() {
+                peers.ask_everyone().await;
+                drop(peers);
+                sleep(clock.as_ref(), period).await;
+            }
+        };
+        platform.spawn("peers", Box::pin(asking));
+        peers
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a connection comes from a manager of this cluster: only those may say that a request was forwarded.
+    ///
+    /// Without TLS the source address is all there is; a manager proves itself when it says hello.
+    #[must_use]
+    pub fn is_peer(&self, peer: &Peer) -> bool {
+        let Some(ip) = source_ip(peer) else {
+            return false;
+        };
+        let now = self.platform.mono();
+        self.known()
+            .heard
+            .values()
+            .any(|heard| heard.from == Some(ip) && now.since(heard.at) < MEMBER_LIFE)
+    }
+
+    /// Members that cannot be reached from here, with the reason.
+    #[must_use]
+    pub fn unreachable(&self) -> Vec<Unreachable> {
+        let list = |(member, reason): (&HostPort, &String)| Unreachable {
+            member: member.to_string(),
+            reason: reason.clone(),
+        };
+        self.known().unreachable.iter().map(list).collect()
+    }
+
+    /// Takes note of a manager that asks for this one's status.
+    pub fn heard(&self, headers: &HeaderMap, peer: &Peer) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let cluster = self.elector.view().borrow().cluster.clone();
+        let proven = cluster.is_some() && text(CLUSTER_HEADER) == cluster.as_deref();
+        let member = text(MEMBER_HEADER).and_then(|text| text.parse::<HostPort>().ok());
+        let (Some(member), true) = (member, proven) else {
+            return;
+        };
+        let now = self.platform.mono();
+        let mut known = self.known();
+        known
+            .heard
+            .retain(|_, heard| now.since(heard.at) < MEMBER_LIFE);
+        if member != self.elector.config().advertise && known.heard.len() < MEMBERS_MAX {
+            known.heard.insert(
+                member,
+                Heard {
+                    from: source_ip(peer),
+                    at: now,
+                },
+            );
+        }
+    }
+
+    async fn ask_everyone(&self) {
+        let view = self.elector.view().borrow().clone();
+        let own = &self.elector.config().advertise;
+        let mut others = view.members.clone();
+        others.extend(view.leader.as_ref().map(|leader| leader.address.clone()));
+        others.extend(self.known().heard.keys().cloned());
+        others.sort_unstable();
+        others.dedup();
+        others.retain(|member| member != own);
+        self.known()
+            .unreachable
+            .retain(|member, _| others.contains(member));
+        for member in others {
+            let answer = self.ask(&member, &view).await;
+            self.note_answer(&member, answer, &view);
+        }
+        let mut members: Vec<HostPort> = self.known().heard.keys().cloned().collect();
+        members.push(own.clone());
+        members.sort_unstable();
+        self.elector.set_members(members).await;
+    }
+
+    async fn ask(&self, member: &HostPort, view: &ElectionView) -> Result<ManagerStatus, String> {
+        let mut request = Request::builder().uri(STATUS_PATH);
+        if let Ok(own) = HeaderValue::try_from(self.elector.config().advertise.to_string()) {
+            request = request.header(MEMBER_HEADER, own);
+        }
+        if let Some(cluster) = &view.cluster {
+            request = request.header(CLUSTER_HEADER, cluster);
+        }
+        let request = request
+            .body(body::empty())
+            .map_err(|error| error.to_string())?;
+        let exchange = ask_status(&self.client, member, request);
+        timeout(self.platform.as_ref(), HELLO_LIMIT, exchange)
+            .await
+            .map_err(|late| late.to_string())?
+    }
+
+    fn note_answer(
+        &self,
+        member: &HostPort,
+        answer: Result<ManagerStatus, String>,
+        view: &ElectionView,
+    ) {
+        let leads = view
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leader.address == *member);
+        let expected = view
+            .leader
+            .as_ref()
+            .filter(|_| leads)
+            .map(|leader| leader.instance.as_str());
+        let trouble = match answer {
+            Ok(status) => expected
+                .filter(|instance| *instance != status.instance)
+                .map(|_| "another manager answers there".to_owned()),
+            Err(reason) => Some(reason),
+        };
+        let mut known = self.known();
+        match trouble {
+            None => {
+                known.unreachable.remove(member);
+            }
+            Some(reason) => {
+                let news = known
+                    .unreachable
+                    .insert(member.clone(), reason.clone())
+                    .is_none();
+                drop(known);
+                if news && leads {
+                    tracing::warn!(
+                        "Cannot reach the primary at {member} ({reason}): check that its --advertise is an address \
+                         that this manager can connect to"
+                    );
+                } else if news {
+                    tracing::debug!("Cannot reach the manager at {member}: {reason}");
+                }
+            }
+        }
+    }
+}
+
+/// Asks the manager at `address` for its status.
+///
+/// # Errors
+/// In words: it cannot be reached, or what answers there is not a manager.
+pub async fn ask_status(
+    client: &Client,
+    address: &HostPort,
+    request: Request<crate::http::Body>,
+) -> Result<ManagerStatus, String> {
+    let response = client
+        .send(address, request)
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = response.status();
+    let bytes = collect_limited(response.into_body(), STATUS_BYTES_MAX)
+        .await
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| format!("what answers at {address} is not a swarm manager ({status})"))
+}
+
+fn source_ip(peer: &Peer) -> Option<IpAddr> {
+    let address: std::net::SocketAddr = peer.address.parse().ok()?;
+    Some(address.ip().to_canonical())
+}

@@ -1,0 +1,108 @@
+//! What a manager tells of itself: its role for `/info`, its status for operators and peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_core::cluster::{Replication, Role};
+
+use super::peers::Peers;
+use super::status::{EngineStatus, ManagerStatus};
+use crate::api::{Fleet, RoleSource};
+use crate::election::Elector;
+use crate::engine::Engines;
+
+pub(super) struct Reporter {
+    instance: String,
+    version: String,
+    elector: Option<Arc<Elector>>,
+    peers: Option<Arc<Peers>>,
+    engines: Engines,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        instance: &str,
+        version: String,
+        elector: Option<Arc<Elector>>,
+        peers: Option<Arc<Peers>>,
+        engines: Engines,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            instance: instance.to_owned(),
+            version,
+            elector,
+            peers,
+            engines,
+        })
+    }
+
+    pub(super) fn role_source(self: &Arc<Self>) -> RoleSource {
+        let reporter = Arc::clone(self);
+        Arc::new(move || (reporter.role(), reporter.replication()))
+    }
+
+    fn role(&self) -> Role {
+        match &self.elector {
+            Some(elector) if elector.acting().is_none() => Role::Replica,
+            Some(_) | None => Role::Primary,
+        }
+    }
+
+    fn replication(&self) -> Option<Replication> {
+        let view = self.elector.as_ref()?.view().borrow().clone();
+        Some(Replication {
+            primary: view
+                .leader
+                .map(|leader| leader.address.to_string())
+                .unwrap_or_default(),
+            epoch: Some(view.epoch).filter(|epoch| *epoch > 0),
+        })
+    }
+
+    pub(super) fn status(&self) -> ManagerStatus {
+        let view = self
+            .elector
+            .as_ref()
+            .map(|elector| elector.view().borrow().clone())
+            .unwrap_or_default();
+        let lease_left = self
+            .elector
+            .as_ref()
+            .and_then(|elector| elector.lease_left());
+        let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        ManagerStatus {
+            instance: self.instance.clone(),
+            advertise: self
+                .elector
+                .as_ref()
+                .map(|elector| elector.config().advertise.to_string()),
+            role: match self.role() {
+                Role::Primary => "primary",
+                Role::Replica => "replica",
+            }
+            .to_owned(),
+            epoch: view.epoch,
+            lease_left_ms: lease_left.map(millis),
+            primary: view.leader.map(|leader| leader.address.to_string()),
+            members: view.members.iter().map(ToString::to_string).collect(),
+            unreachable: self
+                .peers
+                .as_ref()
+                .map(|peers| peers.unreachable())
+                .unwrap_or_default(),
+            engines: self.engines(),
+            version: self.version.clone(),
+        }
+    }
+
+    fn engines(&self) -> Vec<EngineStatus> {
+        let cluster = self.engines.cluster().read();
+        let one = |engine: &swarm_core::cluster::Engine| EngineStatus {
+            name: engine.name().to_owned(),
+            address: engine.address.to_string(),
+            state: engine.state.to_string(),
+            error: engine.error.clone(),
+        };
+        cluster.engines().map(one).collect()
+    }
+}
