@@ -47,7 +47,7 @@ pub struct Settings {
     pub own_address: HostPort,
     /// How long a request waits for a primary.
     pub primary_wait: Duration,
-    /// Whether a connection comes from another manager: only then are its `X-Swarm` headers believed.
+    /// Whether a connection comes from another manager: only such a one may forward a request here.
     pub is_peer: Arc<dyn Fn(&Peer) -> bool + Send + Sync>,
 }
 
@@ -143,8 +143,10 @@ impl Proxy {
         {
             return answer;
         }
-        let forwarded =
-            (self.settings.is_peer)(&peer) && request.headers().contains_key(wire::FORWARDED);
+        let forwarded = request.headers().contains_key(wire::FORWARDED);
+        if forwarded && !(self.settings.is_peer)(&peer) {
+            return stranger();
+        }
         match self.take_up(api, request, forwarded).await {
             Ok((job, upgrade)) => self.run(job, upgrade).await,
             Err(mut response) => {
@@ -345,6 +347,17 @@ impl Proxy {
             }
         }
     }
+}
+
+/// To pass the request on like a client's could close a loop, and the other side would not understand the answer. A
+/// manager that has just started is known a moment later, and tries again.
+fn stranger() -> Response<Body> {
+    let mut response = error(
+        StatusCode::MISDIRECTED_REQUEST,
+        "the request claims to come from a manager, but this manager knows none at the address it comes from",
+    );
+    wire::mark_answer(response.headers_mut(), None, wire::Outcome::NotDispatched);
+    response
 }
 
 fn looped() -> Response<Body> {

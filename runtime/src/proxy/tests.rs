@@ -458,24 +458,60 @@ async fn a_client_cannot_speak_as_a_manager() {
     let world = World::new();
     let m1 = world.plain("m1").await;
     elect(&[&m1], "m1", 7);
-    let forged = || {
+    let forged = |name: &'static str, value: &str| {
         let mut request = ask(Method::GET, "/version");
-        for (name, value) in [
-            ("x-swarm-forwarded", "instance-of-m1;hop=1"),
-            ("x-swarm-request-id", "x"),
-            ("x_swarm_expect_epoch", "99"),
-        ] {
-            request.headers_mut().insert(name, value.parse().unwrap());
-        }
+        request.headers_mut().insert(name, value.parse().unwrap());
         request
     };
     m1.peers.store(0, Ordering::Relaxed);
-    assert_eq!(world.send(&m1, forged()).await.status(), StatusCode::OK);
-    m1.peers.store(1, Ordering::Relaxed);
+    let request = forged("x_swarm_expect_epoch", "99");
+    assert_eq!(world.send(&m1, request).await.status(), StatusCode::OK);
+    let request = forged("x-swarm-forwarded", "other;hop=1");
     assert_eq!(
-        world.send(&m1, forged()).await.status(),
-        StatusCode::LOOP_DETECTED
+        world.send(&m1, request).await.status(),
+        StatusCode::MISDIRECTED_REQUEST
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_is_not_known_yet_tries_again() {
+    let world = World::new();
+    let (m1, m2) = (world.replica("m1").await, world.plain("m2").await);
+    elect(&[&m1, &m2], "m2", 7);
+    m2.peers.store(0, Ordering::Relaxed);
+    let greeting = async {
+        world.pause(Duration::from_secs(1)).await;
+        m2.peers.store(1, Ordering::Relaxed);
+    };
+    let ((_, _, text), ()) =
+        tokio::join!(world.ask(&m1, Method::POST, "/containers/a/kill"), greeting);
+    assert_eq!(text, "m2/7 POST /containers/a/kill 0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_goes_in_a_circle_is_stopped() {
+    let world = World::new();
+    let m1 = world.plain("m1").await;
+    elect(&[&m1], "m1", 7);
+    for (forwarded, status) in [
+        ("instance-of-m1;hop=1", StatusCode::LOOP_DETECTED),
+        ("other;hop=2", StatusCode::LOOP_DETECTED),
+        ("other;hop=1", StatusCode::OK),
+        ("other", StatusCode::BAD_REQUEST),
+    ] {
+        let mut request = ask(Method::GET, "/version");
+        request
+            .headers_mut()
+            .insert("x-swarm-forwarded", forwarded.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("x-swarm-request-id", "x".parse().unwrap());
+        assert_eq!(
+            world.send(&m1, request).await.status(),
+            status,
+            "{forwarded}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
