@@ -12,6 +12,7 @@ use crate::http::client::ClientConfig;
 use crate::http::testing::TestPlatform;
 use crate::platform::{Platform, sleep};
 
+mod double;
 mod fake;
 
 use fake::{Fake, Manner};
