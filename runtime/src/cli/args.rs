@@ -7,55 +7,9 @@ use swarm_core::config::{
 
 use super::argv::UsageError;
 use super::env::Env;
+use super::help::{APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, PLAIN_HELP};
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
-
-const APPLICATION_HELP: &str = "Usage: {usage}
-
-{about}
-
-Version: {version}
-
-Options:
-{options}
-
-Commands:
-{subcommands}
-
-Run 'swarm COMMAND --help' for more information on a command.
-";
-
-/// Help of commands without arguments.
-const PLAIN_HELP: &str = "Usage: {usage}
-
-{about}
-
-Options:
-{options}
-";
-
-/// Help of commands that take `<discovery>`.
-const DISCOVERY_HELP: &str = "Usage: {usage}
-
-{about}
-
-Arguments:
-  <discovery>    where the engines are found [$SWARM_DISCOVERY]
-                   * consul://<ip>:<port>,<ip>:<port>/<path>
-                   * etcd://<ip1>,<ip2>/<path>  (not in this version)
-                   * zk://<ip1>,<ip2>/<path>    (not in this version)
-                   * file://path/to/file
-                   * [nodes://]<ip1>:<port>,<ip2>:<port>
-                   * token://<token>            (the service was switched off)
-
-Options:
-{options}{after-help}
-";
-
-const CLUSTER_OPTIONS: &str = "Cluster options:
-  * swarm.overcommit=0.05    overcommit to apply on resources
-  * swarm.createretry=0      container create retry count after initial failure
-";
 
 /// A Docker-native clustering system
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@
 mod args;
 mod argv;
 mod env;
+mod help;
 mod host;
 
 pub use argv::UsageError;

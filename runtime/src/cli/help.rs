@@ -1,0 +1,50 @@
+//! The layout of help texts, after spec/classic.md section 1.1.
+
+/// Help of `swarm` itself.
+pub(super) const APPLICATION_HELP: &str = "Usage: {usage}
+
+{about}
+
+Version: {version}
+
+Options:
+{options}
+
+Commands:
+{subcommands}
+
+Run 'swarm COMMAND --help' for more information on a command.
+";
+
+/// Help of commands without arguments.
+pub(super) const PLAIN_HELP: &str = "Usage: {usage}
+
+{about}
+
+Options:
+{options}
+";
+
+/// Help of commands that take `<discovery>`.
+pub(super) const DISCOVERY_HELP: &str = "Usage: {usage}
+
+{about}
+
+Arguments:
+  <discovery>    where the engines are found [$SWARM_DISCOVERY]
+                   * consul://<ip>:<port>,<ip>:<port>/<path>
+                   * etcd://<ip1>,<ip2>/<path>  (not in this version)
+                   * zk://<ip1>,<ip2>/<path>    (not in this version)
+                   * file://path/to/file
+                   * [nodes://]<ip1>:<port>,<ip2>:<port>
+                   * token://<token>            (the service was switched off)
+
+Options:
+{options}{after-help}
+";
+
+/// Ends the help of `manage`.
+pub(super) const CLUSTER_OPTIONS: &str = "Cluster options:
+  * swarm.overcommit=0.05    overcommit to apply on resources
+  * swarm.createretry=0      container create retry count after initial failure
+";
