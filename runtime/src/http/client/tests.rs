@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use swarm_core::time::Mono;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -372,7 +373,7 @@ async fn the_head_timeout_counts_from_the_last_piece_of_the_upload() {
     let failure = failure.unwrap_err();
     assert!(matches!(failure.error, SendError::Timeout { .. }));
     assert!(failure.error.maybe_sent());
-    let took = fixture.platform.mono().since(swarm_core::time::Mono::ZERO);
+    let took = fixture.platform.mono().since(Mono::ZERO);
     assert!(
         took >= Duration::from_secs(34) && took < Duration::from_secs(35),
         "{took:?}"
@@ -530,6 +531,8 @@ async fn an_upstream_that_has_answered_stops_the_upload() {
     sender.closed().await;
     upstream.read_to_end(&mut Vec::new()).await.unwrap();
     assert_eq!(fixture.stats().idle, 0);
+    // At once, not when the idle connection is reaped.
+    assert_eq!(fixture.platform.mono().since(Mono::ZERO).as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]
