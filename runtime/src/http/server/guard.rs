@@ -214,3 +214,52 @@ impl AsyncWrite for Guard {
         self.inner().io.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::http::testing::TestPlatform;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_watch_reads_ahead_reaches_a_waiting_reader() {
+        let (mut client, io) = duplex(100);
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let scanner = Scanner::new(100);
+        let limit = Duration::from_secs(10);
+        let (mut guard, watch) =
+            Guard::new(Box::new(io), permit, TestPlatform::new(), scanner, limit);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        let mut space = [0; 10];
+        let mut buf = ReadBuf::new(&mut space);
+        assert!(
+            Pin::new(&mut guard)
+                .poll_read(&mut cx, &mut buf)
+                .is_pending()
+        );
+        client.write_all(b"GET /").await.unwrap();
+        let before = wakes.0.load(Ordering::Relaxed);
+        assert!(watch.poll_gone(&mut cx).is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), before + 1);
+        assert!(Pin::new(&mut guard).poll_read(&mut cx, &mut buf).is_ready());
+        assert_eq!(buf.filled(), b"GET /");
+        drop(client);
+        assert!(watch.poll_gone(&mut cx).is_ready());
+    }
+}

@@ -351,6 +351,12 @@ proptest! {
         prop_assert_eq!(verdict(&bytes, &[usize::MAX]), verdict(&bytes, &pieces));
     }
 
+}
+
+proptest! {
+    // Each case runs whole servers.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn every_sequence_of_proper_requests_passes_unchanged(
         requests in prop::collection::vec(proper_request(), 1..6),
