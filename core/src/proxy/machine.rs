@@ -60,7 +60,7 @@ impl Proxy {
         }
         let epoch = self.primary.epoch();
         if epoch != tunnels {
-            out.push(Effect::CloseTunnels { except: epoch });
+            out.push(Effect::CloseTunnels { before: epoch });
         }
         let ids: Vec<_> = self.requests.keys().copied().collect();
         for id in ids {
@@ -209,8 +209,8 @@ impl Proxy {
         out.push(Effect::Relay { id, attempt });
         // It was opened at a primary that is none any more, after the others were closed.
         if endless && epoch < self.primary.epoch() {
-            let except = self.primary.epoch();
-            out.push(Effect::CloseTunnels { except });
+            let before = self.primary.epoch();
+            out.push(Effect::CloseTunnels { before });
         }
     }
 

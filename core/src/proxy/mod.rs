@@ -213,10 +213,10 @@ pub enum Effect {
         /// The request.
         id: RequestId,
     },
-    /// Close tunnels and resumable streams of other epochs; each stream is then reported as [`Input::Interrupted`].
+    /// Close tunnels and resumable streams of former primaries; each stream is then reported as [`Input::Interrupted`].
     CloseTunnels {
-        /// The epoch whose tunnels stay.
-        except: u64,
+        /// The first epoch whose tunnels stay.
+        before: u64,
     },
 }
 

@@ -154,7 +154,7 @@ fn the_primary_serves_by_itself() {
     assert_eq!(
         story.view(primary("m2", 8)),
         [
-            Effect::CloseTunnels { except: 8 },
+            Effect::CloseTunnels { before: 8 },
             attempt(1, 2, "m2", 8, Kind::Fresh)
         ]
     );
@@ -415,12 +415,12 @@ fn tunnels_of_a_former_primary_are_closed() {
     assert_eq!(story.view(primary("m2", 7)), NOTHING);
     assert_eq!(
         story.view(primary("m3", 8)),
-        [Effect::CloseTunnels { except: 8 }]
+        [Effect::CloseTunnels { before: 8 }]
     );
     // This one opens after the others were closed.
     assert_eq!(
         story.answered(1, 1),
-        [relay(1, 1), Effect::CloseTunnels { except: 8 }]
+        [relay(1, 1), Effect::CloseTunnels { before: 8 }]
     );
 }
 

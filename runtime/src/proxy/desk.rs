@@ -45,8 +45,8 @@ pub(super) struct Attempt {
 pub(super) struct Desk {
     platform: SharedPlatform,
     inner: Mutex<Inner>,
-    /// The epoch whose tunnels may stay; none before the first primary.
-    tunnels: watch::Sender<Option<u64>>,
+    /// The first epoch whose tunnels may stay.
+    tunnels: watch::Sender<u64>,
     clock: Arc<Notify>,
 }
 
@@ -73,7 +73,7 @@ impl Desk {
                 tasks: BTreeMap::new(),
                 armed: None,
             }),
-            tunnels: watch::Sender::new(None),
+            tunnels: watch::Sender::new(0),
             clock: Arc::clone(&clock),
         });
         let task = run_clock(Arc::downgrade(&desk), Arc::clone(platform), clock);
@@ -129,7 +129,7 @@ impl Desk {
     pub(super) fn tunnel_end(&self, epoch: u64) -> impl Future<Output = ()> + Send + use<> {
         let mut stays = self.tunnels.subscribe();
         async move {
-            let ended = stays.wait_for(|stays| stays.is_some_and(|stays| stays != epoch));
+            let ended = stays.wait_for(|first| *first > epoch);
             // An error means that the proxy itself is gone.
             let _ = ended.await;
         }
@@ -186,8 +186,8 @@ impl Desk {
                 Effect::Relay { id, .. } => (id, Order::Relay),
                 Effect::Answer { id, refusal } => (id, Order::Answer(refusal)),
                 Effect::Abandon { id } => (id, Order::Abandon),
-                Effect::CloseTunnels { except } => {
-                    self.tunnels.send_replace(Some(except));
+                Effect::CloseTunnels { before } => {
+                    self.tunnels.send_replace(before);
                     continue;
                 }
             };

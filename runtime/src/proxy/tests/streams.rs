@@ -211,6 +211,21 @@ async fn a_tunnel_goes_through_and_ends_with_its_primary() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tunnel_to_a_primary_known_by_a_hint_stays() {
+    let world = World::new();
+    let (m1, m2) = (world.replica("m1").await, world.replica("m2").await);
+    let m3 = echo(&world, "m3").await;
+    elect(&[&m1], "m2", 7);
+    elect(&[&m2, &m3], "m3", 8);
+    let mut tunnel = attach(&world, &m1).await;
+    elect(&[&m1], "m3", 8);
+    let mut back = [0; 4];
+    tunnel.write_all(b"ping").await.unwrap();
+    tunnel.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"ping");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tunnel_that_is_refused_is_an_ordinary_answer() {
     let world = World::new();
     let m1 = world.replica("m1").await;
