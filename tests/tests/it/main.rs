@@ -4,5 +4,6 @@
     reason = "real processes live in real time and outside any Platform"
 )]
 
+mod consul_double;
 mod dependencies;
 mod fixtures;
