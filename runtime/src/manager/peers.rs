@@ -25,6 +25,8 @@ const HELLO_PERIOD: Duration = Duration::from_secs(1);
 const HELLO_LIMIT: Duration = Duration::from_secs(2);
 /// A member that was not heard of for so long is not one any more.
 const MEMBER_LIFE: Duration = Duration::from_secs(10);
+/// So many failures in a row make it the operator's business: a primary that died is replaced before that.
+const FAILURES_TO_REPORT: u32 = 4;
 /// More would be a mistake, or an attack.
 const MEMBERS_MAX: usize = 32;
 /// A status with thousands of engines fits.
@@ -41,7 +43,12 @@ pub struct Peers {
 #[derive(Default)]
 struct Known {
     heard: BTreeMap<HostPort, Heard>,
-    unreachable: BTreeMap<HostPort, String>,
+    unreachable: BTreeMap<HostPort, Trouble>,
+}
+
+struct Trouble {
+    reason: String,
+    failures: u32,
 }
 
 struct Heard {
@@ -94,9 +101,9 @@ impl Peers {
     /// Members that cannot be reached from here, with the reason.
     #[must_use]
     pub fn unreachable(&self) -> Vec<Unreachable> {
-        let list = |(member, reason): (&HostPort, &String)| Unreachable {
+        let list = |(member, trouble): (&HostPort, &Trouble)| Unreachable {
             member: member.to_string(),
-            reason: reason.clone(),
+            reason: trouble.reason.clone(),
         };
         self.known().unreachable.iter().map(list).collect()
     }
@@ -192,18 +199,24 @@ impl Peers {
                 known.unreachable.remove(member);
             }
             Some(reason) => {
-                let news = known
+                let failures = known
                     .unreachable
-                    .insert(member.clone(), reason.clone())
-                    .is_none();
+                    .get(member)
+                    .map_or(0, |trouble| trouble.failures)
+                    + 1;
+                known.unreachable.insert(
+                    member.clone(),
+                    Trouble {
+                        reason: reason.clone(),
+                        failures,
+                    },
+                );
                 drop(known);
-                if news && leads {
+                if failures == FAILURES_TO_REPORT && leads {
                     tracing::warn!(
                         "Cannot reach the primary at {member} ({reason}): check that its --advertise is an address \
                          that this manager can connect to"
                     );
-                } else if news {
-                    tracing::debug!("Cannot reach the manager at {member}: {reason}");
                 }
             }
         }
