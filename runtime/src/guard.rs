@@ -145,10 +145,10 @@ pub fn keep(platform: &SharedPlatform, order: Order) {
             match start(&order).await {
                 Ok((mut child, _pipe)) => match child.wait().await {
                     Ok(status) => {
-                        tracing::warn!("The guard process ended ({status}); starting another")
+                        tracing::warn!("The guard process ended ({status}); starting another");
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "Lost sight of the guard process; starting another")
+                        tracing::warn!(%error, "Lost sight of the guard process; starting another");
                     }
                 },
                 Err(error) => tracing::warn!(

@@ -6,8 +6,8 @@ use anyhow::Context;
 use swarm_core::cluster::HostInfo;
 use swarm_core::config::Manage;
 use swarm_core::discovery::Discovery;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::StopSignals;
 use crate::guard::{self, Order};
 use crate::manager::Manager;
 use crate::platform::SharedPlatform;
@@ -21,7 +21,7 @@ pub async fn manage(
     config: Manage,
     host: HostInfo,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let instance = platform.random("instance").hex(16);
     if let Some(order) = guard_order(&config, &instance) {
         guard::keep(&platform, order);
@@ -35,28 +35,6 @@ pub async fn manage(
         () = manager.stop() => {}
     }
     Ok(())
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }
 
 /// What the guard of this manager has to know; none without an election.

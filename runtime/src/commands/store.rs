@@ -1,17 +1,15 @@
-//! The store of a configuration.
+//! The store of a command that takes no part in an election.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use swarm_core::config::DiscoveryConfig;
-use swarm_core::discovery::Discovery;
 
 use crate::http::Client;
 use crate::http::client::ClientConfig;
 use crate::platform::SharedPlatform;
-use crate::store::consul::ConsulConfig;
-use crate::store::{Consul, Store};
+use crate::store::{self, Store};
 
 /// How long one operation may take where no lease depends on it.
 const OPERATION_LIMIT: Duration = Duration::from_secs(5);
@@ -21,25 +19,9 @@ pub(super) fn open(
     platform: &SharedPlatform,
     config: &DiscoveryConfig,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    match (&config.discovery, &config.keys) {
-        (Discovery::Consul { servers, .. }, Some(keys)) => {
-            let client = Client::new(platform.clone(), ClientConfig::default());
-            let consul = ConsulConfig {
-                servers: servers.clone(),
-                token: config.options.consul_token.clone(),
-                layout: keys.clone(),
-                operation: OPERATION_LIMIT,
-            };
-            Ok(Consul::new(platform.clone(), client, consul))
-        }
-        (
-            Discovery::Consul { .. }
-            | Discovery::Etcd { .. }
-            | Discovery::ZooKeeper { .. }
-            | Discovery::File(_)
-            | Discovery::Nodes(_)
-            | Discovery::Token,
-            _,
-        ) => bail!("{} is not a store this build can use", config.text),
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    match store::open(platform, &client, config, OPERATION_LIMIT) {
+        Some(store) => Ok(store),
+        None => bail!("{} is not a store this build can use", config.text),
     }
 }

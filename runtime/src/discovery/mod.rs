@@ -87,16 +87,21 @@ impl Source {
 
 fn read_file(path: &PathBuf) -> io::Result<Listing> {
     use io::Read;
-    let mut content = String::new();
+    // A pipe or a device would block, or never end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
     let read = std::fs::File::open(path)?
         .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut content)?;
+        .read_to_end(&mut content)?;
     if u64::try_from(read).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err(io::Error::other(format!(
             "it is larger than {FILE_BYTES_MAX} bytes"
         )));
     }
-    Ok(Listing::of_file(&content))
+    // One bad byte spoils its own line only.
+    Ok(Listing::of_file(&String::from_utf8_lossy(&content)))
 }
 
 /// Follows `source` until the receiver is dropped. Changes are damped: half the fleet does not vanish at once.

@@ -56,7 +56,7 @@ impl Front {
                     .insert(http::header::CONTENT_TYPE, json);
                 response
             }
-            Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, &problem.to_string()),
+            Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, problem.to_string()),
         }
     }
 

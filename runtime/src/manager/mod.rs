@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::bail;
 use swarm_core::address::HostPort;
 use swarm_core::cluster::HostInfo;
-use swarm_core::config::{DiscoveryConfig, Manage};
-use swarm_core::discovery::{Change, Discovery};
+use swarm_core::config::Manage;
+use swarm_core::discovery::Change;
 use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{ElectionConfig, Resignation};
 use swarm_core::engine::EngineOptions;
@@ -24,8 +24,7 @@ use crate::http::server::ServerConfig;
 use crate::http::{Handler, Server};
 use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
-use crate::store::Store;
-use crate::store::consul::{Consul, ConsulConfig};
+use crate::store;
 
 mod front;
 mod peers;
@@ -76,7 +75,7 @@ impl Manager {
         let operation = election.as_ref().map_or(OPERATION_DEFAULT, |election| {
             operation_timeout(election.lease)
         });
-        let store = open_store(platform, &client, &config.discovery, operation);
+        let store = store::open(platform, &client, &config.discovery, operation);
         if let (Some(election), Some(store)) = (&election, &store) {
             startup::refuse_conflicts(platform, &client, store.as_ref(), election).await?;
         }
@@ -207,25 +206,6 @@ impl Parts<'_> {
             is_peer: Arc::new(move |peer| peers.as_ref().is_some_and(|peers| peers.is_peer(peer))),
         }
     }
-}
-
-fn open_store(
-    platform: &SharedPlatform,
-    client: &Client,
-    discovery: &DiscoveryConfig,
-    operation: Duration,
-) -> Option<Arc<dyn Store>> {
-    let (Discovery::Consul { servers, .. }, Some(layout)) = (&discovery.discovery, &discovery.keys)
-    else {
-        return None;
-    };
-    let config = ConsulConfig {
-        servers: servers.clone(),
-        token: discovery.options.consul_token.clone(),
-        layout: layout.clone(),
-        operation,
-    };
-    Some(Consul::new(platform.clone(), client.clone(), config))
 }
 
 fn engine_options(config: &Manage) -> EngineOptions {

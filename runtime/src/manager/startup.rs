@@ -35,7 +35,7 @@ pub(super) async fn refuse_conflicts(
         Ok(None) => {}
         // The store may come later; a classic manager without its store is no primary either.
         Err(error) => {
-            tracing::warn!(%error, "Cannot ask the store whether a classic Swarm manager is there")
+            tracing::warn!(%error, "Cannot ask the store whether a classic Swarm manager is there");
         }
     }
     if let Ok(other) = status_of(platform, client, &election.advertise).await {

@@ -1,14 +1,44 @@
 //! The store: where managers compete for the lease and engines are registered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use swarm_core::address::HostPort;
+use swarm_core::config::DiscoveryConfig;
+use swarm_core::discovery::Discovery;
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
+
+use crate::http::Client;
+use crate::platform::SharedPlatform;
+use consul::ConsulConfig;
 
 pub mod consul;
 
 pub use consul::Consul;
+
+/// The store that `config` names, ready for use; `None` if it names none. Nothing is sent yet.
+///
+/// No operation takes longer than `operation`.
+#[must_use]
+pub fn open(
+    platform: &SharedPlatform,
+    client: &Client,
+    config: &DiscoveryConfig,
+    operation: Duration,
+) -> Option<Arc<dyn Store>> {
+    let (Discovery::Consul { servers, .. }, Some(layout)) = (&config.discovery, &config.keys)
+    else {
+        return None;
+    };
+    let consul = ConsulConfig {
+        servers: servers.clone(),
+        token: config.options.consul_token.clone(),
+        layout: layout.clone(),
+        operation,
+    };
+    Some(Consul::new(platform.clone(), client.clone(), consul))
+}
 
 /// How far a watch has come; a new one reads at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -63,10 +63,10 @@ fn record(epoch: u64) -> Record {
 }
 
 fn swapped(outcome: SwapOutcome) -> Version {
-    match outcome {
-        SwapOutcome::Swapped(version) => version,
-        other => panic!("not swapped: {other:?}"),
-    }
+    let SwapOutcome::Swapped(version) = outcome else {
+        panic!("not swapped: {outcome:?}")
+    };
+    version
 }
 
 #[tokio::test]

@@ -158,9 +158,19 @@ impl Call<'_> {
                 servers,
                 cause: source.to_string(),
             },
-            other => StoreError::Garbage {
+            ClientError::DataParseError { .. }
+            | ClientError::EndpointBuildError { .. }
+            | ClientError::GenericError { .. }
+            | ClientError::RequestBuildError { .. }
+            | ClientError::ReqwestBuildError { .. }
+            | ClientError::ResponseError { .. }
+            | ClientError::ResponseConversionError { .. }
+            | ClientError::ResponseParseError { .. }
+            | ClientError::UrlBuildError { .. }
+            | ClientError::UrlQueryParseError { .. }
+            | ClientError::UrlParseError { .. } => StoreError::Garbage {
                 servers,
-                cause: other.to_string(),
+                cause: error.to_string(),
             },
         }
     }
