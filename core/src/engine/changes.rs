@@ -1,15 +1,45 @@
-//! Answers about single objects, and events: what they change in the view.
+//! Lists, answers about single objects, and events: what they change in the view.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::machine::Life;
 use super::rounds::Step;
 use super::work::{MAX_OBJECTS, Object, Verdict};
-use super::{CallError, Effect, Event, Failure, Reaction, Reply, ViewChange};
+use super::{CallError, Effect, Event, Failure, Listed, Reaction, Reply, ViewChange};
 use crate::machine::Effects;
 use crate::time::Mono;
 
 impl Life {
+    /// Finds new, changed and vanished containers. What events spoke of meanwhile may be newer than the list.
+    pub(super) fn compare(&mut self, list: Vec<Listed>, full: bool, out: &mut Effects<Effect>) {
+        let mut missing: BTreeSet<Arc<str>> = self.known.keys().cloned().collect();
+        for Listed { id, mark, entry } in list {
+            missing.remove(&id);
+            let current = self.known.get(&id) == Some(&Some(mark));
+            if self.touched.contains(&id) {
+                self.want(Object::Container(id));
+            } else if (full || !current) && !self.work.want_with(Object::Container(id), Some(entry))
+            {
+                self.full = true;
+            }
+        }
+        let mut gone = Vec::new();
+        for id in missing {
+            let object = Object::Container(id.clone());
+            if self.touched.contains(&id) || self.work.has(&object) {
+                self.want(object);
+            } else {
+                self.known.remove(&id);
+                gone.push(id);
+            }
+        }
+        self.touched.clear();
+        if !gone.is_empty() {
+            out.push(Effect::View(ViewChange::DropContainers(gone)));
+        }
+    }
+
     pub(super) fn object_answered(
         &mut self,
         now: Mono,

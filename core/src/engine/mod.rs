@@ -22,6 +22,7 @@ mod machine;
 mod outbox;
 mod rounds;
 mod stream;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod work;

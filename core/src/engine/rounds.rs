@@ -1,6 +1,5 @@
 //! What a round does step by step, and what its success or failure means for the engine's state.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::QUICK;
@@ -277,36 +276,6 @@ impl Life {
                 self.work.settle();
                 self.step = Step::Settle;
             }
-        }
-    }
-
-    /// Finds new, changed and vanished containers. What events spoke of meanwhile may be newer than the list.
-    fn compare(&mut self, list: Vec<Listed>, full: bool, out: &mut Effects<Effect>) {
-        let mut missing: std::collections::BTreeSet<Arc<str>> =
-            self.known.keys().cloned().collect();
-        for Listed { id, mark, entry } in list {
-            missing.remove(&id);
-            let current = self.known.get(&id) == Some(&Some(mark));
-            if self.touched.contains(&id) {
-                self.want(Object::Container(id));
-            } else if (full || !current) && !self.work.want_with(Object::Container(id), Some(entry))
-            {
-                self.full = true;
-            }
-        }
-        let mut gone = Vec::new();
-        for id in missing {
-            let object = Object::Container(id.clone());
-            if self.touched.contains(&id) || self.work.has(&object) {
-                self.want(object);
-            } else {
-                self.known.remove(&id);
-                gone.push(id);
-            }
-        }
-        self.touched.clear();
-        if !gone.is_empty() {
-            out.push(Effect::View(ViewChange::DropContainers(gone)));
         }
     }
 

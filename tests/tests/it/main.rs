@@ -6,4 +6,5 @@
 
 mod consul_double;
 mod dependencies;
+mod engine_view;
 mod fixtures;
