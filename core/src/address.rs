@@ -87,7 +87,10 @@ impl HostPort {
     /// This machine, on Docker's port.
     #[must_use]
     pub fn localhost() -> Self {
-        Self { host: "localhost".to_owned(), port: 2_375 }
+        Self {
+            host: "localhost".to_owned(),
+            port: 2_375,
+        }
     }
 
     /// The host, an IPv6 address without brackets.

@@ -164,8 +164,18 @@ impl Reading {
 #[must_use]
 pub fn release_for(found: &Reading, instance: &str, nonce: String) -> Option<(Version, Record)> {
     let version = found.version()?;
-    let record = found.record().filter(|record| record.instance == instance && !record.released)?;
-    Some((version, Record { released: true, beat: record.beat + 1, nonce, ..record.clone() }))
+    let record = found
+        .record()
+        .filter(|record| record.instance == instance && !record.released)?;
+    Some((
+        version,
+        Record {
+            released: true,
+            beat: record.beat + 1,
+            nonce,
+            ..record.clone()
+        },
+    ))
 }
 
 /// How a swap ended. Which answer of which store means what is part of the store contract (HA.md section 2.6).
@@ -212,12 +222,18 @@ mod tests {
 
     #[test]
     fn a_guard_releases_the_record_of_its_own_manager_only() {
-        let found = Reading::Present { version: Version(9), record: record() };
+        let found = Reading::Present {
+            version: Version(9),
+            record: record(),
+        };
         let (version, released) = release_for(&found, "00ff", "g".into()).unwrap();
         assert_eq!(version, Version(9));
         assert!(released.released && released.epoch == 7 && released.beat == 42);
         assert_eq!(release_for(&found, "another", "g".into()), None);
-        let gone = Reading::Present { version: Version(10), record: released };
+        let gone = Reading::Present {
+            version: Version(10),
+            record: released,
+        };
         assert_eq!(release_for(&gone, "00ff", "g".into()), None);
         assert_eq!(release_for(&Reading::Absent, "00ff", "g".into()), None);
     }

@@ -10,11 +10,13 @@ use crate::address::HostPort;
 use crate::cluster::{Cluster, Engine, Resources, bare, human};
 use crate::config;
 
+mod carriers;
 mod filter;
 mod strategy;
 #[cfg(test)]
 mod tests;
 
+pub use carriers::first_expression;
 pub use filter::Filter;
 pub use strategy::Strategy;
 

@@ -80,6 +80,7 @@ impl Api {
             (call.request_id, call.epoch, call.repeat),
         )
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        plan.refuse_expressions()?;
         let plan = Plan {
             version: call.request.version,
             ..plan
@@ -372,6 +373,21 @@ impl Plan {
             host,
             share_cpus,
         })
+    }
+
+    /// Placing a container by another rule than the one asked for would be a wrong answer.
+    fn refuse_expressions(&self) -> Result<(), ApiError> {
+        let bad = |error: JsonError| ApiError::new(StatusCode::BAD_REQUEST, error.to_string());
+        let environment: Vec<String> = self.config.read("Env").map_err(bad)?.unwrap_or_default();
+        let labels: Option<serde_json::Map<String, Value>> =
+            self.config.read("Labels").map_err(bad)?;
+        let labels: Vec<String> = labels.into_iter().flatten().map(|(name, _)| name).collect();
+        match scheduler::first_expression(&environment, &labels) {
+            Some(expression) => Err(ApiError::not_implemented(&format!(
+                "placement by {expression:?}"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The body for an engine with `cpus` CPUs: as it came, with swarm's labels and CPUs turned into shares.

@@ -14,6 +14,7 @@ use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{ElectionConfig, Resignation};
 use swarm_core::engine::EngineOptions;
 use swarm_core::proxy::View;
+use swarm_core::scheduler::Scheduler;
 
 use crate::api::{Api, Gate, OpenGate};
 use crate::discovery::{Source, follow};
@@ -61,7 +62,7 @@ impl Manager {
         instance: &str,
         host: HostInfo,
     ) -> anyhow::Result<Self> {
-        placement::check(config)?;
+        let scheduler = placement::scheduler(config)?;
         let client = Client::new(platform.clone(), ClientConfig::default());
         let election = config
             .replication
@@ -97,7 +98,7 @@ impl Manager {
             client: &client,
             engines: &engines,
         };
-        let handler = parts.assemble(elector.clone(), host);
+        let handler = parts.assemble(elector.clone(), host, scheduler);
         let server = Server::new(platform.clone(), ServerConfig::default(), handler);
         for listener in listeners {
             server.serve(listener);
@@ -144,7 +145,12 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn assemble(&self, elector: Option<Arc<Elector>>, host: HostInfo) -> Arc<dyn Handler> {
+    fn assemble(
+        &self,
+        elector: Option<Arc<Elector>>,
+        host: HostInfo,
+        scheduler: Scheduler,
+    ) -> Arc<dyn Handler> {
         let peers = elector
             .as_ref()
             .map(|elector| Peers::start(self.platform, self.client.clone(), elector.clone()));
@@ -165,7 +171,6 @@ impl Parts<'_> {
             peers.clone(),
             self.engines.clone(),
         );
-        let scheduler = placement::scheduler(self.config);
         let api = Api::new(
             self.platform.clone(),
             Arc::new(self.engines.clone()),
