@@ -4,15 +4,15 @@
 //! closes, and the kernel ends everything else with it: the daemon, its containerd, the containers. So no engine
 //! outlives its test, and [`Engine::power_off`] is what a power failure is to a host.
 
-use std::fs;
+mod image;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
-use anyhow::{Context, Result, anyhow, bail};
-use bytes::Bytes;
+use anyhow::{Context, Result, bail};
 use http::{Method, StatusCode};
 use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::process::freeze;
 use crate::scratch::{Scratch, control_group};
-use crate::{http as client, ports, real, wait};
+use crate::{http as client, ports, wait};
 
 /// Until a started engine answers; two cores may be busy with other tests.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -250,7 +250,7 @@ impl Engine {
             Method::POST,
             "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20sh",
         )?;
-        *request.body_mut() = Full::new(image()?);
+        *request.body_mut() = Full::new(image::archive()?);
         let answer = client::send(self.address, request).await?.success()?;
         if answer.text().contains("\"error\"") {
             bail!("{}: importing {IMAGE}: {}", self.name, answer.text());
@@ -264,8 +264,10 @@ impl Engine {
             .create(true)
             .append(true)
             .open(directory.join("log"))?;
-        // A stale one names a process of an earlier life.
-        let _ = fs::remove_file(directory.join("pid"));
+        // As /run after a boot: process ids in there would now be those of other processes.
+        for stale in ["exec", "pid"] {
+            remove(&directory.join(stale))?;
+        }
         let mut command = Command::new("unshare");
         command.args([
             "--mount",
@@ -337,6 +339,21 @@ impl Drop for Engine {
     }
 }
 
+/// Removes a file or a directory with all that is in it, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The processes whose parent is `parent`.
 fn children(parent: u32) -> Result<Vec<u32>> {
     let mut children = Vec::new();
@@ -368,52 +385,4 @@ fn children(parent: u32) -> Result<Vec<u32>> {
 
 fn is_called(pid: u32, name: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
-}
-
-/// A tar archive of a root file system that is nothing but static busybox; made once per test process.
-fn image() -> Result<Bytes> {
-    static IMAGE: Mutex<Option<Bytes>> = Mutex::new(None);
-    let mut image = IMAGE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(image) = image.as_ref() {
-        return Ok(image.clone());
-    }
-    let made = make_image()?;
-    *image = Some(made.clone());
-    Ok(made)
-}
-
-fn make_image() -> Result<Bytes> {
-    let busybox = real::find_program("busybox")
-        .context("busybox is not installed (tests/run installs it)")?;
-    let root = Scratch::new("image")?;
-    let bin = root.path().join("bin");
-    for folder in ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "var"] {
-        fs::create_dir(root.path().join(folder))?;
-    }
-    fs::write(
-        root.path().join("etc/passwd"),
-        "root:x:0:0:root:/root:/bin/sh\n",
-    )?;
-    fs::copy(&busybox, bin.join("busybox"))
-        .with_context(|| format!("copying {}", busybox.display()))?;
-    let applets = Command::new(&busybox)
-        .arg("--list")
-        .output()
-        .context("listing busybox's applets")?;
-    for applet in String::from_utf8(applets.stdout)?
-        .lines()
-        .filter(|applet| *applet != "busybox")
-    {
-        std::os::unix::fs::symlink("busybox", bin.join(Path::new(applet)))?;
-    }
-    let tar = Command::new("tar")
-        .arg("-C")
-        .arg(root.path())
-        .args(["-cf", "-", "."])
-        .output()
-        .context("running tar")?;
-    if !tar.status.success() {
-        return Err(anyhow!("tar: {}", String::from_utf8_lossy(&tar.stderr)));
-    }
-    Ok(Bytes::from(tar.stdout))
 }
