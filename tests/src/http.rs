@@ -189,6 +189,60 @@ pub async fn upgrade(
     )
 }
 
+/// One connection that is kept for many requests, one after the other.
+#[derive(Debug)]
+pub struct Connection {
+    server: SocketAddr,
+    sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    /// Connects to `server`.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn open(server: SocketAddr) -> Result<Self> {
+        let stream = timeout(LIMIT, TcpStream::connect(server))
+            .await
+            .map_err(|_| anyhow!("no connection to {server} after {LIMIT:?}"))?
+            .with_context(|| format!("connecting to {server}"))?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { server, sender })
+    }
+
+    /// Whether the other side has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Sends `request` and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there is no whole answer within [`LIMIT`].
+    pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer> {
+        let what = format!("{} {} to {}", request.method(), request.uri(), self.server);
+        request
+            .headers_mut()
+            .insert(HOST, self.server.to_string().parse().context("host")?);
+        let exchange = async {
+            self.sender.ready().await?;
+            let (head, body) = self.sender.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            anyhow::Ok(Answer {
+                status: head.status,
+                headers: head.headers,
+                body,
+            })
+        };
+        timeout(LIMIT, exchange)
+            .await
+            .map_err(|_| anyhow!("{what}: no answer after {LIMIT:?}"))?
+            .with_context(|| what.clone())
+    }
+}
+
 /// The lines of a streamed body, such as events.
 #[derive(Debug)]
 pub struct Lines {

@@ -7,10 +7,12 @@
     reason = "real processes live in real time and outside any Platform"
 )]
 
+pub mod cluster;
 pub mod docker;
 pub mod engines;
 pub mod http;
 pub mod manager;
+pub mod modelled;
 pub mod ports;
 pub mod process;
 pub mod real;

@@ -1,7 +1,7 @@
 //! The `swarm` binary, as users run it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use crate::{http as client, ports, wait};
 
 /// Names a `swarm` binary to test instead of the one built from this checkout.
 const BINARY: &str = "SWARM_TEST_BINARY";
+
+/// Built at most once per process.
+static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
 
 /// A `swarm manage` process in a process group of its own. Dropping it ends the group.
 #[derive(Debug)]
@@ -138,23 +141,36 @@ pub async fn command() -> Result<Command> {
 /// # Errors
 /// When it cannot be built.
 pub async fn binary() -> Result<PathBuf> {
-    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     if let Some(given) = std::env::var_os(BINARY) {
         return Ok(PathBuf::from(given));
     }
-    BUILT.get_or_try_init(build).await.cloned()
+    BUILT.get_or_try_init(|| build(false)).await.cloned()
 }
 
-async fn build() -> Result<PathBuf> {
-    // <target>/<profile>/deps/<this test>
+/// Like [`binary`], but an optimised build, whatever the profile of the caller; all managers started after this are of
+/// it.
+///
+/// # Errors
+/// When it cannot be built.
+pub async fn optimised_binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os(BINARY) {
+        return Ok(PathBuf::from(given));
+    }
+    BUILT.get_or_try_init(|| build(true)).await.cloned()
+}
+
+async fn build(optimised: bool) -> Result<PathBuf> {
+    // <target>/<profile>/deps/<a test> or <target>/<profile>/<a program>
     let test = std::env::current_exe().context("path of this test")?;
     let profile = test
-        .parent()
-        .and_then(Path::parent)
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.file_name().is_none_or(|name| name != "deps"))
         .context("this test does not lie in a target directory")?;
     let target = profile
         .parent()
         .context("this test does not lie in a target directory")?;
+    let optimised = optimised || profile.file_name().is_some_and(|name| name == "release");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = tokio::process::Command::new(cargo);
     command
@@ -174,7 +190,7 @@ async fn build() -> Result<PathBuf> {
             command.env_remove(&name);
         }
     }
-    if profile.file_name().is_some_and(|name| name == "release") {
+    if optimised {
         command.arg("--release");
     }
     let output = command
@@ -188,5 +204,10 @@ async fn build() -> Result<PathBuf> {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(profile.join("swarm"))
+    let folder = if optimised {
+        target.join("release")
+    } else {
+        profile.to_owned()
+    };
+    Ok(folder.join("swarm"))
 }

@@ -1,0 +1,78 @@
+//! Modelled engines on loopback ports, for tests that need many engines, streams of events, or misbehaviour.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::Method;
+use http_body_util::Full;
+use swarm_core::time::{Wall, nanos};
+use swarm_models::engine::{Engine, Options};
+use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
+
+use crate::store::Store;
+use crate::{http as client, ports};
+
+/// A modelled engine that is served as long as this lives.
+#[derive(Debug)]
+pub struct ModelledEngine {
+    /// The model: its containers, its faults.
+    pub engine: Arc<Engine>,
+    address: SocketAddr,
+    _serving: StopHandle,
+}
+
+impl ModelledEngine {
+    /// Serves an engine named `name` on a loopback port of its own.
+    ///
+    /// # Errors
+    /// When its port is taken.
+    pub async fn start(name: &str) -> Result<Self> {
+        let mut options = Options::new(name);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        options.clock = Wall(nanos(since));
+        let engine = Engine::new(Arc::new(TokioHost::new()), options);
+        let address = ports::claim()?;
+        let (_, serving) = serve_tcp(&address.to_string(), engine.clone())
+            .await
+            .with_context(|| format!("serving the modelled engine {name} at {address}"))?;
+        Ok(Self {
+            engine,
+            address,
+            _serving: serving,
+        })
+    }
+
+    /// Where its API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Starts `count` modelled engines named `node-1` and so on, and registers them in `store` for good.
+///
+/// # Errors
+/// When a port is taken or the store refuses.
+pub async fn start(store: &Store, count: usize) -> Result<Vec<ModelledEngine>> {
+    let mut engines = Vec::new();
+    for n in 1..=count {
+        let engine = ModelledEngine::start(&format!("node-{n}")).await?;
+        register(store, &engine.address().to_string()).await?;
+        engines.push(engine);
+    }
+    Ok(engines)
+}
+
+/// Registers an engine as `swarm join` does, but without a time to live.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn register(store: &Store, address: &str) -> Result<()> {
+    let path = format!("/v1/kv/nodes/docker/swarm/nodes/{address}");
+    let mut request = client::request(Method::PUT, &path)?;
+    *request.body_mut() = Full::new(Bytes::copy_from_slice(address.as_bytes()));
+    client::send(store.address(), request).await?.success()?;
+    Ok(())
+}
