@@ -73,11 +73,13 @@ impl EventQuery {
         })
     }
 
-    /// Whether the client wants this event, which carries its engine's attributes already.
+    /// Whether the client wants this event, which carries its engine's attributes already. `clock_offset` is what
+    /// the engine's clock is off by ([`Specs::clock_offset`](super::Specs::clock_offset)).
     #[must_use]
-    pub fn wants(&self, event: &Event) -> bool {
-        let since = self.since.is_none_or(|since| event.time >= since);
-        let until = self.until.is_none_or(|until| event.time <= until);
+    pub fn wants(&self, event: &Event, clock_offset: i64) -> bool {
+        let time = Wall(event.time.0.saturating_add_signed(clock_offset));
+        let since = self.since.is_none_or(|since| time >= since);
+        let until = self.until.is_none_or(|until| time <= until);
         since
             && until
             && self.wants_action(event)
@@ -214,7 +216,7 @@ mod tests {
             (json!({"node": ["node-2"]}), false),
         ] {
             let query = query(&[("filters", &filters.to_string())]).unwrap();
-            assert_eq!(query.wants(&event()), wanted, "{filters}");
+            assert_eq!(query.wants(&event(), 0), wanted, "{filters}");
         }
         assert_eq!(
             query(&[("filters", r#"{"colour":["red"]}"#)])
@@ -235,8 +237,10 @@ mod tests {
             ("0", "0", true),
         ] {
             let query = query(&[("since", since), ("until", until)]).unwrap();
-            assert_eq!(query.wants(&event()), wanted, "{since} {until}");
+            assert_eq!(query.wants(&event(), 0), wanted, "{since} {until}");
         }
+        let late = query(&[("since", "100"), ("until", "101")]).unwrap();
+        assert!(!late.wants(&event(), 60_000_000_000));
         for text in ["x", "-1", "1.", ".5", "1e3", "99999999999999999999"] {
             assert_eq!(
                 query(&[("since", text)]).unwrap_err().status(),
@@ -250,7 +254,7 @@ mod tests {
         #[test]
         fn queries_never_panic(since in "\\PC{0,12}", filters in "\\PC{0,40}") {
             if let Ok(query) = query(&[("since", &since), ("filters", &filters)]) {
-                let _ = query.wants(&event());
+                let _ = query.wants(&event(), 0);
             }
         }
     }

@@ -15,9 +15,10 @@ const EXEC_BYTES_MAX: usize = 1 << 20;
 
 impl Api {
     pub(super) async fn pass_exec(&self, id: &str, action: ExecAction, call: Call) -> Answer {
-        let target = match self.exec_target(id, &call)? {
+        let version = call.request.version;
+        let target = match self.exec_target(id, version)? {
             Some(target) => target,
-            None => self.search_exec(id, call.request.version).await?,
+            None => self.search_exec(id, version).await?,
         };
         let options = match action {
             ExecAction::Start => SendOptions::endless(),
@@ -28,13 +29,17 @@ impl Api {
         self.pass(&target, call, &path, options).await
     }
 
-    fn exec_target(&self, id: &str, call: &Call) -> Result<Option<Target>, ApiError> {
+    fn exec_target(
+        &self,
+        id: &str,
+        version: Option<ApiVersion>,
+    ) -> Result<Option<Target>, ApiError> {
         let cluster = self.fleet.cluster().read();
         let Some((engine, _)) = cluster.container_of_exec(id) else {
             return Ok(None);
         };
         let what = format!("exec instance {id}");
-        Target::healthy(&cluster, engine, call.request.version, &what).map(Some)
+        Target::healthy(&cluster, engine, version, &what).map(Some)
     }
 
     /// Asks every engine: after a failover this manager has not seen the exec instances the last primary made.

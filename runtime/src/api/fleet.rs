@@ -5,8 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use http::{Request, Response};
 use swarm_core::address::HostPort;
 use swarm_core::cluster::Cluster;
+use swarm_core::time::Wall;
 
 use super::gate::NotPrimary;
+use crate::engine::Subscription;
 use crate::http::Body;
 use crate::http::client::{SendFailure, SendOptions};
 use crate::platform::BoxFuture;
@@ -52,4 +54,10 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// Reads the images of an engine anew; completes like [`Fleet::refresh_container`].
     fn refresh_images<'a>(&'a self, engine: &'a HostPort) -> BoxFuture<'a, ()>;
+
+    /// Events of all engines from now on, or from `since` on as far as they are remembered.
+    fn subscribe(&self, since: Option<Wall>) -> Subscription;
+
+    /// How many subscriptions there are.
+    fn subscribers(&self) -> usize;
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde::Deserialize;
-use swarm_core::api::Query;
+use swarm_core::api::{Query, Request};
 use swarm_core::cluster::{ContainerQuery, LookupError, write_rows};
 use swarm_core::scheduler;
 
@@ -69,28 +69,19 @@ impl Api {
             .collect()
     }
 
-    pub(super) fn list_images(&self, call: &Call) -> Answer {
-        let request = &call.request;
+    pub(super) fn list_images(&self, request: &Request) -> Answer {
         let cluster = self.fleet.cluster().read();
         let text = cluster.list_images(&request.query, request.version)?;
         Ok(json_text(StatusCode::OK, text))
     }
 
-    pub(super) fn list_networks(&self, call: &Call) -> Answer {
-        let text = self
-            .fleet
-            .cluster()
-            .read()
-            .list_networks(&call.request.query)?;
+    pub(super) fn list_networks(&self, request: &Request) -> Answer {
+        let text = self.fleet.cluster().read().list_networks(&request.query)?;
         Ok(json_text(StatusCode::OK, text))
     }
 
-    pub(super) fn list_volumes(&self, call: &Call) -> Answer {
-        let text = self
-            .fleet
-            .cluster()
-            .read()
-            .list_volumes(&call.request.query)?;
+    pub(super) fn list_volumes(&self, request: &Request) -> Answer {
+        let text = self.fleet.cluster().read().list_volumes(&request.query)?;
         Ok(json_text(StatusCode::OK, text))
     }
 

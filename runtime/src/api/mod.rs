@@ -15,6 +15,7 @@ use swarm_core::api::{
 };
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::scheduler::Scheduler;
+use swarm_core::time::Wall;
 
 use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
@@ -23,12 +24,16 @@ mod answer;
 mod containers;
 mod create;
 mod engine;
+mod events;
 mod execs;
 mod fleet;
 mod gate;
 mod join;
+mod lines;
 mod lists;
 mod pull;
+#[cfg(test)]
+mod tests;
 
 pub use answer::ApiError;
 pub use fleet::{BeforeSend, Fleet, SharedCluster};
@@ -72,6 +77,8 @@ pub struct Api {
     scheduler: Mutex<Scheduler>,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     identity: HeaderValue,
+    /// Events after this are remembered here, older ones by the engines only.
+    started: Wall,
 }
 
 impl Api {
@@ -85,6 +92,7 @@ impl Api {
         host: HostInfo,
         scheduler: Scheduler,
     ) -> Arc<Self> {
+        let started = platform.wall();
         let identity = format!("swarm/{} ({})", host.version, host.os);
         Arc::new(Self {
             platform,
@@ -96,6 +104,7 @@ impl Api {
             identity: HeaderValue::try_from(identity)
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
             host,
+            started,
         })
     }
 
@@ -220,13 +229,13 @@ impl Api {
             }
             Fixed::ContainerList => self.list_containers(&call.request.query).await,
             Fixed::ContainerCreate => self.create_container(call).await,
-            Fixed::ImageList => self.list_images(&call),
+            Fixed::ImageList => self.list_images(&call.request),
             Fixed::ImageCreate => self.create_image(call).await,
-            Fixed::NetworkList => self.list_networks(&call),
-            Fixed::VolumeList => self.list_volumes(&call),
+            Fixed::NetworkList => self.list_networks(&call.request),
+            Fixed::VolumeList => self.list_volumes(&call.request),
             Fixed::Auth | Fixed::ImageSearch => self.pass_any(call).await,
-            Fixed::Events
-            | Fixed::DiskUsage
+            Fixed::Events => self.events(call),
+            Fixed::DiskUsage
             | Fixed::Session
             | Fixed::Grpc
             | Fixed::Build
@@ -339,7 +348,7 @@ impl Api {
             strategy: &strategy,
             filters: &filters,
             overcommit: scheduler.overcommit(),
-            listeners: 0,
+            listeners: self.fleet.subscribers(),
             now: self.platform.wall(),
         };
         let text = info.to_json().map_err(|failure| {

@@ -5,9 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use swarm_core::api::Query;
 use swarm_core::json::{self, JsonError, RawObject};
 use tokio::sync::{Semaphore, oneshot};
@@ -16,14 +14,12 @@ use super::answer::{Answer, ApiError, json_text};
 use super::create::REGISTRY_AUTH;
 use super::engine::{Target, healthy_targets, uri};
 use super::join::join_all;
+use super::lines::{Lines, broken};
 use super::{Api, Call};
 use crate::http::body::{Sender, channel};
 use crate::http::client::SendOptions;
 use crate::http::{Body, body};
 use crate::platform::BoxFuture;
-
-/// A longer progress line ends the pull as failed: it is no progress line.
-const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// Engines that pull at the same time: registries limit how fast one address may ask.
 const AT_ONCE: usize = 16;
@@ -244,13 +240,6 @@ fn reference(query: &Query, image: &str) -> String {
     }
 }
 
-fn broken(target: &Target, error: &str) -> ApiError {
-    ApiError::new(
-        StatusCode::BAD_GATEWAY,
-        format!("the answer of engine {} broke off: {error}", target.name),
-    )
-}
-
 fn status_line(engine: &str, status: &str) -> String {
     let line = serde_json::json!({"status": status, "id": engine});
     format!("{line}\r\n")
@@ -269,51 +258,4 @@ fn dress(line: &[u8], engine: &str, what: &str) -> Result<String, JsonError> {
     object.set("status", json::raw(&format!("{what} : {status}"))?);
     object.set("id", json::raw(&engine)?);
     Ok(format!("{}\r\n", object.to_json()))
-}
-
-/// The lines of a body, of bounded length.
-struct Lines {
-    body: Body,
-    rest: BytesMut,
-    ended: bool,
-}
-
-impl Lines {
-    fn new(body: Body) -> Self {
-        Self {
-            body,
-            rest: BytesMut::new(),
-            ended: false,
-        }
-    }
-
-    /// The next line that is not empty, without its end.
-    async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        loop {
-            while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let line = self.rest.split_to(end + 1).freeze();
-                let line = line.slice_ref(line.trim_ascii());
-                if !line.is_empty() {
-                    return Ok(Some(line));
-                }
-            }
-            if self.ended {
-                let line = self.rest.split().freeze();
-                let line = line.slice_ref(line.trim_ascii());
-                return Ok((!line.is_empty()).then_some(line));
-            }
-            if self.rest.len() > LINE_BYTES_MAX {
-                return Err(format!("a line is longer than {LINE_BYTES_MAX} bytes"));
-            }
-            match self.body.frame().await {
-                None => self.ended = true,
-                Some(Err(error)) => return Err(error.to_string()),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.rest.extend_from_slice(data);
-                    }
-                }
-            }
-        }
-    }
 }

@@ -194,6 +194,14 @@ impl Fleet for Engines {
         &self.shared.view
     }
 
+    fn subscribe(&self, since: Option<Wall>) -> Subscription {
+        Self::subscribe(self, since)
+    }
+
+    fn subscribers(&self) -> usize {
+        Self::subscribers(self)
+    }
+
     fn send<'a>(
         &'a self,
         engine: &'a HostPort,

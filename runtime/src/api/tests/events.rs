@@ -1,0 +1,99 @@
+use http_body_util::BodyExt;
+
+use super::*;
+
+/// Reads events until `count` of them are there.
+async fn read(rig: &Rig, body: &mut Body, count: usize) -> Vec<Value> {
+    let mut text = String::new();
+    let reading = async {
+        while text.lines().count() < count || !text.ends_with('\n') {
+            let frame = body.frame().await.expect("the stream ended").unwrap();
+            text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+        }
+    };
+    let done = timeout(&*rig.platform, Duration::from_secs(20), reading).await;
+    assert!(done.is_ok(), "only these events came: {text}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+async fn follow(rig: &Rig, query: &str) -> Body {
+    let response = rig
+        .open(
+            request("GET", &format!("/v1.41/events?{query}"), &[], ""),
+            false,
+        )
+        .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    response.into_body()
+}
+
+#[tokio::test]
+async fn events_of_all_engines_come_with_their_engine() {
+    let rig = Rig::new(2).await;
+    // filters={"type":["container"],"event":["create","start"]}
+    let filters = "filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22create%22%2C%22start%22%5D%7D";
+    let mut body = follow(&rig, filters).await;
+    let first = rig.run("one").await;
+    let second = rig.run("two").await;
+    let events = read(&rig, &mut body, 4).await;
+    for (id, node, number) in [(&first, "node-0", 0), (&second, "node-1", 1)] {
+        let own: Vec<_> = events
+            .iter()
+            .filter(|event| event["id"] == id.as_str())
+            .collect();
+        assert_eq!(own[0]["Action"], "create");
+        assert_eq!(own[1]["Action"], "start");
+        assert_eq!(own[0]["Actor"]["Attributes"]["node.name"], node);
+        assert_eq!(own[0]["node"]["Name"], node);
+        assert_eq!(own[0]["node"]["Addr"], rig.addresses[number].to_string());
+        let from = own[0]["from"].as_str().unwrap();
+        assert!(from.ends_with(&format!(" node:{node}")), "{from}");
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_span_of_the_past_is_answered_and_ends() {
+    let rig = Rig::new(1).await;
+    rig.run("one").await;
+    let now = rig.platform.wall().seconds();
+    let day = 86_400;
+    // The modelled engine's clock stands in another year: a span that covers both.
+    let since = 1_700_000_000;
+    let reply = rig
+        .ask(
+            "GET",
+            &format!("/v1.41/events?since={since}&until={}.5", now.min(now + day)),
+        )
+        .await;
+    assert_eq!(reply.status, 200);
+    let actions: Vec<_> = reply
+        .text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["Type"] == "container")
+        .map(|event| event["Action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(actions, ["create", "start"]);
+    let reply = rig.ask("GET", "/v1.41/events?until=1").await;
+    assert_eq!((reply.status, reply.text.as_str()), (200, ""));
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn unusable_queries_are_refused() {
+    let rig = Rig::new(1).await;
+    for query in [
+        "since=x",
+        "until=1e5",
+        "filters=%7B%22colour%22%3A%5B%22red%22%5D%7D",
+    ] {
+        let reply = rig.ask("GET", &format!("/v1.41/events?{query}")).await;
+        assert_eq!(reply.status, 400, "{query}");
+        assert!(!reply.message().is_empty());
+    }
+    rig.close().await;
+}

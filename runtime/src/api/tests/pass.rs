@@ -1,0 +1,285 @@
+use super::*;
+
+#[tokio::test]
+async fn a_container_lives_its_life_through_the_manager() {
+    let rig = Rig::new(2).await;
+    rig.create("web", &["top"]).await;
+    // A name that is part of the path itself: spec/classic.md section 10.3, A1.
+    rig.run("containers").await;
+    assert_eq!(rig.names("").await, ["/node-1/containers"]);
+    for (method, target, status) in [
+        ("POST", "/v1.41/containers/web/start", 204),
+        ("POST", "/v1.41/containers/web/start", 304),
+        ("POST", "/v1.41/containers/web/pause", 204),
+        ("POST", "/v1.41/containers/web/unpause", 204),
+        ("GET", "/v1.41/containers/containers/top", 200),
+        ("GET", "/v1.41/containers/containers/logs?stdout=1", 200),
+        ("GET", "/v1.41/containers/containers/changes", 200),
+        ("GET", "/v1.41/containers/containers/stats?stream=0", 200),
+        ("POST", "/v1.41/containers/web/rename?name=shop", 204),
+        ("POST", "/v1.41/containers/shop/stop?t=1", 204),
+        ("POST", "/v1.41/containers/shop/wait", 200),
+        ("DELETE", "/v1.41/containers/shop", 204),
+        ("DELETE", "/v1.41/containers/shop", 404),
+        ("POST", "/v1.41/containers/containers/kill", 204),
+    ] {
+        let reply = rig.ask(method, target).await;
+        assert_eq!(reply.status, status, "{method} {target}: {reply:?}");
+        assert_eq!(reply.headers.get_all("api-version").iter().count(), 1);
+    }
+    assert_eq!(rig.names("all=1").await, ["/node-1/containers"]);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn what_was_done_shows_in_the_very_next_list() {
+    let rig = Rig::new(1).await;
+    rig.run("one").await;
+    for (action, query, names) in [
+        ("pause", r#"filters={"status":["paused"]}"#, 1),
+        ("unpause", r#"filters={"status":["running"]}"#, 1),
+        ("kill", r#"filters={"status":["exited"]}"#, 1),
+        ("start", "", 1),
+    ] {
+        let reply = rig
+            .ask("POST", &format!("/v1.41/containers/one/{action}"))
+            .await;
+        assert_eq!(reply.status, 204, "{reply:?}");
+        let query = query
+            .replace('"', "%22")
+            .replace('{', "%7B")
+            .replace('}', "%7D");
+        assert_eq!(rig.names(&query).await.len(), names, "{action}");
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn inspect_names_the_engine_and_its_address() {
+    let rig = Rig::new(1).await;
+    let body = json!({"Image": "alpine", "Cmd": ["top"], "ExposedPorts": {"80/tcp": {}},
+        "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}});
+    rig.send(
+        "POST",
+        "/v1.41/containers/create?name=web",
+        &[],
+        &body.to_string(),
+    )
+    .await;
+    rig.ask("POST", "/v1.41/containers/web/start").await;
+    let inspect = rig.ask("GET", "/v1.41/containers/web/json").await.json();
+    assert_eq!(inspect["Name"], "/web");
+    assert_eq!(inspect["Node"]["Name"], "node-0");
+    assert_eq!(inspect["Node"]["Addr"], rig.addresses[0].to_string());
+    assert_eq!(inspect["Node"]["IP"], "127.0.0.1");
+    assert_eq!(inspect["Node"]["Cpus"], 4);
+    let id = inspect["Node"]["ID"].as_str().unwrap();
+    assert_eq!(id, format!("{}|{}", rig.doubles[0].id(), rig.addresses[0]));
+    let bindings = &inspect["NetworkSettings"]["Ports"]["80/tcp"];
+    assert_eq!(bindings[0]["HostIp"], "127.0.0.1", "{bindings}");
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn references_that_lead_nowhere_or_to_several_say_so() {
+    let rig = Rig::new(2).await;
+    let reply = rig.ask("GET", "/v1.41/containers/nobody/json").await;
+    assert_eq!(
+        (reply.status, reply.message().as_str()),
+        (404, "No such container: nobody")
+    );
+    let reply = rig.ask("POST", "/v1.41/exec/nobody/start").await;
+    assert_eq!(
+        (reply.status, reply.message().as_str()),
+        (404, "No such exec instance: nobody")
+    );
+    // Behind the manager's back two engines get containers of the same name.
+    for address in &rig.addresses {
+        let body = json!({"Image": "alpine", "Cmd": ["top"]}).to_string();
+        let create = request(
+            "POST",
+            "/v1.41/containers/create?name=twin",
+            &[("content-type", "application/json")],
+            &body,
+        );
+        let response = rig.client.send(address, create).await.unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED);
+    }
+    rig.until("both twins are seen", |cluster| {
+        cluster.named("twin").count() == 2
+    })
+    .await;
+    let reply = rig.ask("POST", "/v1.41/containers/twin/start").await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.message().contains("node-0/twin"), "{reply:?}");
+    assert_eq!(
+        rig.ask("POST", "/v1.41/containers/node-1/twin/start")
+            .await
+            .status,
+        204
+    );
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_container_of_an_engine_that_is_down_answers_503_with_the_reason() {
+    let rig = Rig::new(2).await;
+    rig.run("one").await;
+    rig.run("two").await;
+    rig.fail(0).await;
+    let reply = rig.ask("POST", "/v1.41/containers/one/stop").await;
+    assert_eq!(reply.status, 503);
+    let start = format!(
+        "container one is on engine node-0 ({}), which is Unhealthy",
+        rig.addresses[0]
+    );
+    assert!(reply.message().starts_with(&start), "{reply:?}");
+    assert_eq!(rig.names("").await, ["/node-1/two"]);
+    assert_eq!(rig.names("all=1").await.len(), 2);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn an_engines_refusal_reaches_the_client_as_it_is() {
+    let rig = Rig::new(1).await;
+    rig.run("one").await;
+    let reply = rig.ask("DELETE", "/v1.41/containers/one").await;
+    assert_eq!(reply.status, 409);
+    assert!(reply.message().contains("running"), "{reply:?}");
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn renaming_to_a_name_in_use_anywhere_is_a_conflict() {
+    let rig = Rig::new(2).await;
+    rig.create("one", &["top"]).await;
+    rig.create("two", &["top"]).await;
+    let reply = rig
+        .ask("POST", "/v1.41/containers/one/rename?name=two")
+        .await;
+    assert_eq!(reply.status, 409);
+    assert!(
+        reply
+            .message()
+            .starts_with("Conflict: The name two is already assigned.")
+    );
+    assert_eq!(rig.api.reserved(), 0);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn an_exec_instance_is_found_also_when_another_manager_made_it() {
+    let rig = Rig::new(2).await;
+    let id = rig.run("one").await;
+    let body = json!({"Cmd": ["echo", "hi"], "AttachStdout": true}).to_string();
+    let made = rig
+        .send(
+            "POST",
+            "/v1.41/containers/one/exec",
+            &[("content-type", "application/json")],
+            &body,
+        )
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let exec = made.json()["Id"].as_str().unwrap().to_owned();
+    let found = rig.ask("GET", &format!("/v1.41/exec/{exec}/json")).await;
+    assert_eq!(found.json()["ContainerID"], id.as_str());
+    let number = rig
+        .doubles
+        .iter()
+        .position(|double| !double.containers().is_empty())
+        .unwrap();
+    let create = request(
+        "POST",
+        &format!("/v1.41/containers/{id}/exec"),
+        &[("content-type", "application/json")],
+        &body,
+    );
+    let response = rig
+        .client
+        .send(&rig.addresses[number], create)
+        .await
+        .unwrap();
+    let text = body::collect_limited(response.into_body(), 1 << 16)
+        .await
+        .unwrap();
+    let exec = containers::id_in(&text).unwrap();
+    let found = rig.ask("GET", &format!("/v1.41/exec/{exec}/json")).await;
+    assert_eq!(found.json()["ContainerID"], id.as_str());
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn attach_becomes_a_tunnel_with_half_close() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = Rig::new(1).await;
+    let body = json!({"Image": "alpine", "Cmd": ["cat"], "OpenStdin": true, "StdinOnce": true, "AttachStdin": true}).to_string();
+    rig.send("POST", "/v1.41/containers/create?name=cat", &[], &body)
+        .await;
+    let attach = request(
+        "POST",
+        "/v1.41/containers/cat/attach?stream=1&stdin=1&stdout=1",
+        &[("connection", "Upgrade"), ("upgrade", "tcp")],
+        "",
+    );
+    let mut response = rig.open(attach, true).await;
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    assert_eq!(
+        rig.ask("POST", "/v1.41/containers/cat/start").await.status,
+        204
+    );
+    let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
+    let mut stream = hyper_util::rt::TokioIo::new(upgraded);
+    stream.write_all(b"hello\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut out = Vec::new();
+    stream.read_to_end(&mut out).await.unwrap();
+    assert!(out.ends_with(b"hello\n"), "{out:?}");
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_changed_when_the_gate_is_closed() {
+    let rig = Rig::new(1).await;
+    rig.run("one").await;
+    rig.gate.open.store(false, Ordering::SeqCst);
+    for (method, target) in [
+        ("POST", "/v1.41/containers/one/stop"),
+        ("POST", "/v1.41/containers/create"),
+        ("POST", "/v1.41/images/create?fromImage=alpine&tag=3"),
+        ("DELETE", "/v1.41/containers/one?force=1"),
+    ] {
+        let reply = rig.send(method, target, &[], r#"{"Image":"alpine"}"#).await;
+        assert_eq!(reply.status, 421, "{method} {target}: {reply:?}");
+    }
+    // Looking needs no permission.
+    assert_eq!(
+        rig.ask("GET", "/v1.41/containers/one/json").await.status,
+        200
+    );
+    assert_eq!(rig.names("").await, ["/node-0/one"]);
+    assert_eq!(rig.doubles[0].containers().len(), 1);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn headers_of_the_connection_and_of_managers_do_not_reach_the_engine_or_the_client() {
+    let mut map = HeaderMap::new();
+    for name in [
+        "connection",
+        "x-swarm-epoch",
+        "x_swarm_hop",
+        "host",
+        "content-length",
+        "expect",
+        "te",
+    ] {
+        map.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+    }
+    map.insert("x-registry-auth", HeaderValue::from_static("kept"));
+    map.insert("connection", HeaderValue::from_static("x-listed"));
+    map.insert("x-listed", HeaderValue::from_static("x"));
+    engine::clean_request(&mut map);
+    assert_eq!(map.len(), 1);
+    assert_eq!(map["x-registry-auth"], "kept");
+}
