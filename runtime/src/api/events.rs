@@ -74,8 +74,8 @@ impl Api {
         if let Some(since) = query.since
             && since < self.started
         {
-            for event in self.past(query, since).await {
-                if self.started.0.saturating_sub(event.time.0) < overlap() {
+            for (time, event) in self.past(query, since).await {
+                if self.started.0.saturating_sub(time.0) < overlap() {
                     seen.insert(event.raw.clone());
                 }
                 if sender.send(line(&event)).await.is_err() {
@@ -119,8 +119,9 @@ impl Api {
         }
     }
 
-    /// What the engines say happened before this manager looked, oldest first, each engine's own order kept.
-    async fn past(&self, query: &EventQuery, since: Wall) -> Vec<Event> {
+    /// What the engines say happened before this manager looked, oldest first, each engine's own order kept; with
+    /// the times on this manager's clock.
+    async fn past(&self, query: &EventQuery, since: Wall) -> Vec<(Wall, Event)> {
         let until = query
             .until
             .map_or(self.started, |until| until.min(self.started));
@@ -140,24 +141,24 @@ impl Api {
                 })
                 .collect()
         };
-        let asked: Vec<BoxFuture<'_, Vec<Event>>> = targets
+        let asked: Vec<BoxFuture<'_, Vec<(Wall, Event)>>> = targets
             .iter()
             .map(|(target, node)| {
                 Box::pin(self.past_of(target, node, (since, until), query))
-                    as BoxFuture<'_, Vec<Event>>
+                    as BoxFuture<'_, Vec<(Wall, Event)>>
             })
             .collect();
         let mut events: Vec<(Wall, Event)> = Vec::new();
         for own in join_all(asked).await {
             // An engine whose clock went back keeps its order all the same.
             let mut newest = Wall(0);
-            for event in own {
-                newest = newest.max(event.time);
+            for (time, event) in own {
+                newest = newest.max(time);
                 events.push((newest, event));
             }
         }
         events.sort_by_key(|(time, _)| *time);
-        events.into_iter().map(|(_, event)| event).collect()
+        events
     }
 
     /// What one engine says; what it has said so far when it takes too long.
@@ -167,9 +168,10 @@ impl Api {
         node: &Node,
         (since, until): (Wall, Wall),
         query: &EventQuery,
-    ) -> Vec<Event> {
+    ) -> Vec<(Wall, Event)> {
         let offset = self.clock_offset(&target.address);
         let theirs = |time: Wall| Wall(time.0.saturating_add_signed(offset.saturating_neg()));
+        let ours = |time: Wall| Wall(time.0.saturating_add_signed(offset));
         let span = Query::default()
             .with("since", &docker_seconds(theirs(since)))
             .with("until", &docker_seconds(theirs(until)));
@@ -184,7 +186,11 @@ impl Api {
                 }
                 let event = std::str::from_utf8(&line).ok().map(Event::parse);
                 let dressed = event.and_then(|event| event.ok()?.dressed(node).ok());
-                events.extend(dressed.filter(|event| query.wants(event, offset)));
+                events.extend(
+                    dressed
+                        .filter(|event| query.wants(event, offset))
+                        .map(|event| (ours(event.time), event)),
+                );
             }
             Ok::<(), ApiError>(())
         };

@@ -1,6 +1,7 @@
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::platform::Platform;
 
 /// Reads events until `count` of them are there.
 async fn read(rig: &Rig, body: &mut Body, count: usize) -> Vec<Value> {
@@ -57,18 +58,22 @@ async fn events_of_all_engines_come_with_their_engine() {
 
 #[tokio::test]
 async fn a_span_of_the_past_is_answered_and_ends() {
-    let rig = Rig::new(1).await;
+    let platform = TokioPlatform::new().unwrap();
+    let options = Options {
+        clock: platform.wall(),
+        ..Options::new("node-0")
+    };
+    let rig = Rig::with(vec![options]).await;
     rig.run("one").await;
-    let now = rig.platform.wall().seconds();
-    let day = 86_400;
-    // The modelled engine's clock stands in another year: a span that covers both.
-    let since = 1_700_000_000;
-    let reply = rig
-        .ask(
-            "GET",
-            &format!("/v1.41/events?since={since}&until={}.5", now.min(now + day)),
-        )
-        .await;
+    // One second before the manager started, so that the engine is asked too.
+    let since = rig.api.started.seconds() - 1;
+    let until = rig.platform.wall();
+    let query = format!(
+        "since={since}&until={}.{:09}",
+        until.seconds(),
+        until.subsec_nanos()
+    );
+    let reply = rig.ask("GET", &format!("/v1.41/events?{query}")).await;
     assert_eq!(reply.status, 200);
     let actions: Vec<_> = reply
         .text

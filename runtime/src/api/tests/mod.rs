@@ -183,7 +183,9 @@ impl Rig {
             rig.stops.push(stop);
         }
         rig.until("all engines are healthy", |cluster| {
-            cluster.engines().all(|engine| engine.is_healthy())
+            cluster
+                .engines()
+                .all(swarm_core::cluster::Engine::is_healthy)
         })
         .await;
         rig
