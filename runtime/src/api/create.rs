@@ -305,7 +305,7 @@ impl Api {
         Ok(first.flatten())
     }
 
-    /// Engines with room, for tests and diagnosis of one placement.
+    /// Reservations held.
     #[cfg(test)]
     pub(super) fn reserved(&self) -> usize {
         self.scheduler().reserved()
