@@ -5,6 +5,7 @@
 )]
 
 mod consul_double;
+mod acceptance;
 mod dependencies;
 mod engine_view;
 mod fixtures;
