@@ -4,7 +4,7 @@
 //! the members it has heard of into the lease record, so that all know all; whoever asked, and proved to read the same
 //! record, is a peer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request};
 use swarm_core::address::HostPort;
 use swarm_core::time::Mono;
+use tokio::sync::watch;
 
 use super::status::{CLUSTER_HEADER, MEMBER_HEADER, ManagerStatus, STATUS_PATH, Unreachable};
-use crate::election::{ElectionView, Elector};
+use crate::election::{ElectionView, Elector, Leader};
 use crate::http::body::{self, collect_limited};
 use crate::http::{Client, Peer};
 use crate::platform::{SharedPlatform, sleep, timeout};
@@ -43,6 +44,8 @@ pub struct Peers {
 #[derive(Default)]
 struct Known {
     heard: BTreeMap<HostPort, Heard>,
+    /// Asked, and not answered yet.
+    asked: BTreeSet<HostPort>,
     unreachable: BTreeMap<HostPort, Trouble>,
 }
 
@@ -67,12 +70,19 @@ impl Peers {
             known: Mutex::default(),
         });
         let weak = Arc::downgrade(&peers);
-        let (clock, period) = (platform.clone(), HELLO_PERIOD);
+        let clock = platform.clone();
+        let mut views = peers.elector.view();
         let asking = async move {
             while let Some(peers) = weak.upgrade() {
+                let leader = views.borrow_and_update().leader.clone();
                 peers.ask_everyone().await;
                 drop(peers);
-                sleep(clock.as_ref(), period).await;
+                tokio::select! {
+                    biased;
+                    // It takes forwarded requests only from managers it has heard of, so it must hear at once.
+                    () = another_leader(&mut views, leader) => {}
+                    () = sleep(clock.as_ref(), HELLO_PERIOD) => {}
+                }
             }
         };
         platform.spawn("peers", Box::pin(asking));
@@ -133,7 +143,8 @@ impl Peers {
         }
     }
 
-    async fn ask_everyone(&self) {
+    /// All at the same time: one that does not answer must not make this manager a stranger to the others.
+    async fn ask_everyone(self: &Arc<Self>) {
         let view = self.elector.view().borrow().clone();
         let own = &self.elector.config().advertise;
         let mut others = view.members.clone();
@@ -146,8 +157,16 @@ impl Peers {
             .unreachable
             .retain(|member, _| others.contains(member));
         for member in others {
-            let answer = self.ask(&member, &view).await;
-            self.note_answer(&member, answer, &view);
+            if !self.known().asked.insert(member.clone()) {
+                continue;
+            }
+            let (peers, view) = (Arc::clone(self), view.clone());
+            let asking = async move {
+                let answer = peers.ask(&member, &view).await;
+                peers.note_answer(&member, answer, &view);
+                peers.known().asked.remove(&member);
+            };
+            self.platform.spawn("hello", Box::pin(asking));
         }
         let mut members: Vec<HostPort> = self.known().heard.keys().cloned().collect();
         members.push(own.clone());
@@ -223,6 +242,14 @@ impl Peers {
     }
 }
 
+/// Completes when somebody else than `leader` leads.
+async fn another_leader(views: &mut watch::Receiver<ElectionView>, leader: Option<Leader>) {
+    let changed = views.wait_for(|view| view.leader.is_some() && view.leader != leader);
+    if changed.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Asks the manager at `address` for its status.
 ///
 /// # Errors
@@ -248,3 +275,6 @@ fn source_ip(peer: &Peer) -> Option<IpAddr> {
     let address: std::net::SocketAddr = peer.address.parse().ok()?;
     Some(address.ip().to_canonical())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Managers that greet each other, with a lease record written by hand.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these managers are sockets of the test itself"
+)]
+
+use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
+use swarm_core::election::{ElectionConfig, Fence, Record};
+use swarm_models::consul::{Cluster, Options};
+use swarm_models::tokio_host::{TokioHost, serve_tcp};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::http::client::ClientConfig;
+use crate::platform::TokioPlatform;
+use crate::store::consul::{Consul, ConsulConfig};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_member_that_hangs_does_not_keep_a_manager_from_greeting_the_others() {
+    let mut listeners = [
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    ];
+    listeners.sort_by_key(|listener| listener.local_addr().unwrap().port());
+    let [hangs, leads] = listeners;
+    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+    let members = [&hangs, &leads].map(address);
+    let record = serde_json::to_vec(&record(&members)).unwrap();
+    cluster.put("nodes/docker/swarm/lease", record);
+    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
+        .await
+        .unwrap();
+    let _peers = start(store.to_string().parse().unwrap());
+
+    let (mut hanging, _) = hangs.accept().await.unwrap();
+    assert!(head(&mut hanging).await.contains("x-swarm-member: c:4000"));
+    let (mut leader, _) = leads.accept().await.unwrap();
+    let greeting = head(&mut leader).await;
+    assert!(greeting.contains("x-swarm-cluster: cafe"), "{greeting}");
+    let mut byte = [0];
+    let given_up = hanging.try_read(&mut byte);
+    assert!(
+        given_up.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        "the leader had to wait until the other member was given up"
+    );
+}
+
+fn start(store: HostPort) -> Arc<Peers> {
+    let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    let config = ConsulConfig {
+        servers: vec![store],
+        token: None,
+        layout: KeyLayout::new("nodes", KV_PATH_DEFAULT).unwrap(),
+        operation: Duration::from_secs(5),
+    };
+    let store = Consul::new(platform.clone(), client.clone(), config);
+    let config = ElectionConfig {
+        advertise: "c:4000".parse().unwrap(),
+        instance: "c0".to_owned(),
+        lease: LEASE,
+        fence: Fence::Verify,
+    };
+    Peers::start(&platform, client, Elector::start(&platform, store, config))
+}
+
+fn record(members: &[HostPort]) -> Record {
+    Record {
+        cluster: "cafe".to_owned(),
+        epoch: 1,
+        holder: members.last().unwrap().clone(),
+        instance: "b0".to_owned(),
+        nonce: "1".to_owned(),
+        beat: 1,
+        lease_ms: 60_000,
+        released: false,
+        members: members.to_vec(),
+    }
+}
+
+fn address(listener: &TcpListener) -> HostPort {
+    listener.local_addr().unwrap().to_string().parse().unwrap()
+}
+
+/// The head of a request.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}
