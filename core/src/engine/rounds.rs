@@ -232,8 +232,10 @@ impl Life {
             Ended::Standing => {
                 let message = format!("error monitoring events, will restart: {error}");
                 self.log(Level::Debug, message, out);
-                // Events are missed from here on, and the engine may be going down.
+                // Events are missed from here on, and the engine may be going down; whoever answers next may be another
+                // daemon, or speak another version.
                 self.full = true;
+                self.specs_at = now;
                 self.hurry(now);
             }
         }

@@ -617,6 +617,23 @@ fn another_daemon_at_the_address_is_taken_for_a_new_engine() {
 }
 
 #[test]
+fn a_daemon_that_took_over_within_a_moment_is_recognised() {
+    let mut world = World::with(2);
+    world.run(2 * SECOND);
+    world.engine.id = "WXYZ".to_owned();
+    world.engine.containers.clear();
+    let closed = world.streams.pop_first().unwrap();
+    world.give(Input::StreamEnded {
+        op: closed,
+        error: refused(),
+    });
+    world.run(5 * SECOND);
+    assert_eq!(world.view.state, Some(EngineState::Healthy));
+    assert!(world.view.containers.is_empty());
+    assert_eq!(world.logged("shows up with another ID:WXYZ"), 1);
+}
+
+#[test]
 fn a_swarm_manager_is_no_engine() {
     let mut world = World::new();
     world.engine.version = "swarm/1.2.9";
