@@ -254,10 +254,7 @@ impl ContainerQuery {
             || self.before.is_some()
             || self.since.is_some()
             || (container.is_running() && engine.is_healthy());
-        // Swarm's own containers are hidden from plain lists (spec/classic.md section 4.13).
-        let own = container.image.split(':').next() == Some("swarm");
         shown
-            && (self.all || !own)
             && self.wants_state(container)
             && self.wants_name(engine, container)
             && self.wants_parts(container)

@@ -154,13 +154,13 @@ fn containers_of_an_engine_that_is_down_are_shown_with_all_only() {
 }
 
 #[test]
-fn swarms_own_containers_are_hidden_without_all() {
+fn containers_of_an_image_called_swarm_are_listed_like_any_other() {
+    // spec/classic.md section 10.3, A22
     let mut cluster = cluster(&[(1, 1)]);
     let mut own = Described::new("aaa", "manager");
     own.inspect["Config"]["Image"] = "swarm:1.2.9".into();
     own.put(&mut cluster, 0);
-    assert_eq!(ids(&cluster, &[]), Vec::<String>::new());
-    assert_eq!(ids(&cluster, &[("all", "1")]), ["aaa"]);
+    assert_eq!(ids(&cluster, &[]), ["aaa"]);
 }
 
 #[test]
