@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use swarm_core::address::HostPort;
+use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{Authority, Election, ElectionConfig, Input, Resignation};
 use swarm_core::time::Mono;
 use tokio::sync::watch;
@@ -160,10 +161,11 @@ impl Elector {
         let _ = timeout(self.platform.as_ref(), self.config.lease * 2, resigned).await;
     }
 
-    /// The gate every mutation passes.
+    /// The gate every mutation passes; it waits for the store as long as one operation may take, also with no `patience`.
     #[must_use]
     pub fn gate(self: &Arc<Self>, patience: Duration) -> LeaseGate {
-        LeaseGate::new(self.clone(), patience)
+        let operation = operation_timeout(self.config.lease);
+        LeaseGate::new(self.clone(), patience.max(operation))
     }
 }
 

@@ -105,6 +105,15 @@ async fn a_resigned_primary_hands_over_and_writes_of_the_old_epoch_stop() {
 }
 
 #[tokio::test]
+async fn a_gate_without_patience_still_waits_for_the_store_to_confirm() {
+    let bench = Bench::new().await;
+    let elector = bench.elector("a");
+    acts(&elector, 1).await;
+    let pass = elector.gate(Duration::ZERO).pass(Some(1)).await;
+    assert_eq!(pass.unwrap().check(), Ok(()));
+}
+
+#[tokio::test]
 async fn the_primarys_address_is_written_where_scripts_look() {
     let bench = Bench::new().await;
     let elector = bench.elector("a");
