@@ -37,8 +37,8 @@ pub struct Agent {
 pub enum AgentError {
     /// The engine is not there: managers would find nobody at its address.
     #[error(
-        "the engine at {engine} does not answer ({cause}): it is not registered until it does; --no-check registers it \
-         all the same"
+        "the engine at {engine} does not answer ({cause}), so it is not registered: see that it runs and that \
+         --advertise is its address; --no-check registers it all the same"
     )]
     Engine {
         /// The advertised address.
@@ -71,7 +71,8 @@ impl Agent {
     /// time limit (spec/classic.md H1).
     ///
     /// # Errors
-    /// When the store refuses the very first registration for good, for instance for want of rights.
+    /// Before the first registration: when the engine does not answer, or the store refuses for good, for instance for
+    /// want of rights. Later both are waited for.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), AgentError> {
         let ended = {
             let registering = self.register_for_ever();
@@ -193,12 +194,13 @@ impl Agent {
     }
 }
 
-/// What waiting does not mend. Classic Swarm tried for ever (spec/classic.md D11).
+/// What is told at the start rather than waited for. Classic Swarm tried for ever, or never looked (spec/classic.md D2,
+/// D11).
 fn is_final(error: &AgentError) -> bool {
     match error {
         AgentError::Store(StoreError::Refused { status, .. }) => (400..500).contains(status),
-        AgentError::Engine { .. }
-        | AgentError::Store(StoreError::Unreachable { .. } | StoreError::Garbage { .. }) => false,
+        AgentError::Engine { .. } => true,
+        AgentError::Store(StoreError::Unreachable { .. } | StoreError::Garbage { .. }) => false,
     }
 }
 

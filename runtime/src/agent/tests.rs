@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use swarm_core::config::{RawDiscovery, RawJoin};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Notify;
 
 use super::*;
 use crate::http::testing::{TestPlatform, read_head};
@@ -112,13 +111,14 @@ impl Bench {
             .await
     }
 
-    /// An engine that answers pings.
-    fn start_engine(&self) {
+    /// An engine that answers so many pings and is gone then.
+    fn start_engine(&self, pings: usize) {
         let mut incoming = self.platform.bind(&TestPlatform::address("engine"));
         self.platform.spawn(
             "engine",
             Box::pin(async move {
-                while let Some((mut io, _)) = incoming.recv().await {
+                for _ in 0..pings {
+                    let (mut io, _) = incoming.recv().await.unwrap();
                     let head = read_head(&mut io).await;
                     assert!(head.starts_with("GET /_ping HTTP/1.1\r\n"), "{head}");
                     io.write_all(
@@ -185,27 +185,33 @@ async fn missing_rights_at_the_start_end_the_agent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_does_not_answer_is_not_registered() {
+async fn an_engine_that_does_not_answer_at_the_start_ends_the_agent() {
     let bench = Bench::new(Vec::new());
-    bench.run(30, |raw| raw.no_check = false).await.unwrap();
+    let error = bench.run(30, |raw| raw.no_check = false).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("engine:80 does not answer"), "{error}");
+    assert!(error.contains("--no-check"), "{error}");
     assert_eq!(bench.registry.calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_is_registered_soon_after_it_answers() {
+async fn an_engine_that_stops_later_is_registered_again_when_it_answers() {
     let bench = Bench::new(Vec::new());
-    let started = Arc::new(Notify::new());
-    let begin = async {
-        sleep(bench.platform.as_ref(), Duration::from_secs(10)).await;
-        bench.start_engine();
-        started.notify_one();
+    bench.start_engine(1);
+    let restart = async {
+        sleep(bench.platform.as_ref(), Duration::from_secs(130)).await;
+        bench.start_engine(2);
     };
-    let (ended, ()) = tokio::join!(bench.run(60, |raw| raw.no_check = false), begin);
+    let (ended, ()) = tokio::join!(bench.run(200, |raw| raw.no_check = false), restart);
     ended.unwrap();
-    started.notified().await;
     let calls = bench.registry.calls();
-    assert_eq!(calls[0].1, "register");
-    assert!((10..=30).contains(&calls[0].0), "{calls:?}");
+    let registered: Vec<u64> = calls
+        .iter()
+        .filter(|(_, call)| *call == "register")
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(registered[0], 0);
+    assert!((130..=190).contains(&registered[1]), "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
