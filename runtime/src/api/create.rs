@@ -7,19 +7,18 @@
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::Value;
-use swarm_core::api::{ApiVersion, Query};
-use swarm_core::cluster::{NANO, Reference, Resources, SWARM_ID_LABEL, cpus_to_shares};
-use swarm_core::json::{self, JsonError, RawObject};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use swarm_core::api::Query;
+use swarm_core::cluster::{Reference, SWARM_ID_LABEL};
+use swarm_core::json::RawObject;
 use swarm_core::scheduler;
 use tokio::sync::watch;
 
 use super::answer::{Answer, ApiError, json_text};
 use super::containers::{Reserved, id_in};
-use super::engine::{Target, clean_request, clean_response, healthy_targets, uri, work};
+use super::engine::{Target, clean_response, healthy_targets, uri, work};
 use super::join::join_all;
+use super::plan::Plan;
 use super::{Api, Call};
 use crate::http::body;
 use crate::platform::BoxFuture;
@@ -29,9 +28,6 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// What an engine's answer may take.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// The label that carries the epoch a container was created in.
-const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 
 /// How many engines are tried when they cannot be reached.
 const ENGINES_MAX: usize = 3;
@@ -53,22 +49,6 @@ pub(super) enum Finished {
     NotDispatched,
 }
 
-/// A create request, taken apart as far as placement needs it.
-struct Plan {
-    id: String,
-    epoch: Option<u64>,
-    repeat: bool,
-    version: Option<ApiVersion>,
-    query: Query,
-    headers: HeaderMap,
-    config: RawObject,
-    host: RawObject,
-    image: String,
-    /// CPUs asked for as `CpuShares` (spec/classic.md section 5.5); 0 if none.
-    share_cpus: u64,
-    request: scheduler::Request,
-}
-
 impl Api {
     pub(super) async fn create_container(self: Arc<Self>, call: Call) -> Answer {
         let (parts, body) = call.http.into_parts();
@@ -76,15 +56,11 @@ impl Api {
         let plan = Plan::read(
             &text,
             parts.headers,
-            call.request.query,
+            call.request,
             (call.request_id, call.epoch, call.repeat),
         )
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        plan.refuse_expressions()?;
-        let plan = Plan {
-            version: call.request.version,
-            ..plan
-        };
+        plan.refuse_unserved(&self.fleet.cluster().read())?;
         let mut outcome = self.start_create(plan);
         let finished = outcome.wait_for(Option::is_some).await;
         match finished.ok().and_then(|finished| finished.clone()) {
@@ -257,9 +233,15 @@ impl Api {
             .map(|(_, container)| container.id.to_string())
     }
 
-    /// Asks every healthy engine for the container: an earlier attempt may have made it a moment ago.
+    /// Asks every engine for the container: an earlier attempt may have made it a moment ago. One that does not answer
+    /// may have it.
     async fn search(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
-        let targets = healthy_targets(&self.fleet.cluster().read(), plan.version);
+        let (targets, silent) = {
+            let cluster = self.fleet.cluster().read();
+            let silent = cluster.engines().find(|engine| !engine.is_healthy());
+            let silent = silent.map(|engine| format!("engine {} does not answer", engine.address));
+            (healthy_targets(&cluster, plan.version), silent)
+        };
         let asked: Vec<BoxFuture<'_, Result<Option<String>, ApiError>>> = targets
             .into_iter()
             .map(|target| {
@@ -267,19 +249,22 @@ impl Api {
                     as BoxFuture<'_, Result<Option<String>, ApiError>>
             })
             .collect();
-        let mut unclear = None;
+        let mut unclear = silent;
         for answer in join_all(asked).await {
             match answer {
                 Ok(Some(made)) => return Ok(Some(made)),
                 Ok(None) => {}
-                Err(error) => unclear = Some(error),
+                Err(error) => unclear = Some(error.to_string()),
             }
         }
         match unclear {
             None => Ok(None),
-            Some(error) => Err(ApiError::new(
+            Some(reason) => Err(ApiError::new(
                 StatusCode::BAD_GATEWAY,
-                format!("whether an earlier attempt created the container is unknown: {error}"),
+                format!(
+                    "whether an earlier attempt created the container is unknown: {reason}; look with `docker ps -a` \
+                     before trying again"
+                ),
             )),
         }
     }
@@ -326,89 +311,6 @@ impl Drop for UnderWay {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         creates.remove(&self.id);
-    }
-}
-
-impl Plan {
-    fn read(
-        text: &[u8],
-        mut headers: HeaderMap,
-        query: Query,
-        (id, epoch, repeat): (String, Option<u64>, bool),
-    ) -> Result<Self, JsonError> {
-        let config = RawObject::parse(text)?;
-        let host: RawObject = config.read("HostConfig")?.unwrap_or_default();
-        let number = |name: &str| -> Result<u64, JsonError> {
-            let number: Option<i64> = host.read(name)?;
-            Ok(number
-                .and_then(|number| u64::try_from(number).ok())
-                .unwrap_or(0))
-        };
-        let share_cpus = number("CpuShares")?;
-        let nano_cpus = match number("NanoCpus")? {
-            0 => share_cpus.saturating_mul(NANO),
-            nano => nano,
-        };
-        let resources = Resources {
-            memory: number("Memory")?,
-            nano_cpus,
-        };
-        clean_request(&mut headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let name = query.value("name").unwrap_or_default();
-        Ok(Self {
-            request: scheduler::Request {
-                name: swarm_core::cluster::bare(&name).to_owned(),
-                swarm_id: id.clone(),
-                resources,
-            },
-            image: config.read("Image")?.unwrap_or_default(),
-            id,
-            epoch,
-            repeat,
-            version: None,
-            query,
-            headers,
-            config,
-            host,
-            share_cpus,
-        })
-    }
-
-    /// Placing a container by another rule than the one asked for would be a wrong answer.
-    fn refuse_expressions(&self) -> Result<(), ApiError> {
-        let bad = |error: JsonError| ApiError::new(StatusCode::BAD_REQUEST, error.to_string());
-        let environment: Vec<String> = self.config.read("Env").map_err(bad)?.unwrap_or_default();
-        let labels: Option<serde_json::Map<String, Value>> =
-            self.config.read("Labels").map_err(bad)?;
-        let labels: Vec<String> = labels.into_iter().flatten().map(|(name, _)| name).collect();
-        match scheduler::first_expression(&environment, &labels) {
-            Some(expression) => Err(ApiError::not_implemented(&format!(
-                "placement by {expression:?}"
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// The body for an engine with `cpus` CPUs: as it came, with swarm's labels and CPUs turned into shares.
-    fn body(&self, cpus: u64) -> Result<String, JsonError> {
-        let mut config = self.config.clone();
-        let mut labels: serde_json::Map<String, Value> = config.read("Labels")?.unwrap_or_default();
-        labels.insert(SWARM_ID_LABEL.to_owned(), self.id.as_str().into());
-        labels.remove(EPOCH_LABEL);
-        if let Some(epoch) = self.epoch {
-            labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string().into());
-        }
-        config.set("Labels", json::raw(&labels)?);
-        if self.share_cpus > 0 {
-            let mut host = self.host.clone();
-            host.set(
-                "CpuShares",
-                json::raw(&cpus_to_shares(self.share_cpus, cpus))?,
-            );
-            config.set("HostConfig", host.to_raw()?);
-        }
-        Ok(config.to_json())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests about one exec instance.
 
 use http::StatusCode;
-use swarm_core::api::{ApiVersion, ExecAction};
+use swarm_core::api::{ApiVersion, ExecAction, ExecRef, Route};
 
 use super::answer::{Answer, ApiError};
 use super::engine::{Target, healthy_targets, question, work};
@@ -14,11 +14,12 @@ use crate::platform::BoxFuture;
 const EXEC_BYTES_MAX: usize = 1 << 20;
 
 impl Api {
-    pub(super) async fn pass_exec(&self, id: &str, action: ExecAction, call: Call) -> Answer {
+    pub(super) async fn pass_exec(&self, exec: &ExecRef, action: ExecAction, call: Call) -> Answer {
+        let id = exec.as_str();
         let version = call.request.version;
         let target = match self.exec_target(id, version)? {
             Some(target) => target,
-            None => self.search_exec(id, version).await?,
+            None => self.search_exec(exec, version).await?,
         };
         let options = match action {
             ExecAction::Start => SendOptions::endless(),
@@ -43,12 +44,16 @@ impl Api {
     }
 
     /// Asks every engine: after a failover this manager has not seen the exec instances the last primary made.
-    async fn search_exec(&self, id: &str, version: Option<ApiVersion>) -> Result<Target, ApiError> {
+    async fn search_exec(
+        &self,
+        exec: &ExecRef,
+        version: Option<ApiVersion>,
+    ) -> Result<Target, ApiError> {
         let targets = {
             let cluster = self.fleet.cluster().read();
             healthy_targets(&cluster, version)
         };
-        let path = format!("/exec/{id}/json");
+        let path = Route::Exec(exec.clone(), ExecAction::Inspect).path(None);
         let asked: Vec<BoxFuture<'_, Option<Target>>> = targets
             .into_iter()
             .map(|target| {
@@ -67,7 +72,7 @@ impl Api {
             .ok_or_else(|| {
                 ApiError::new(
                     StatusCode::NOT_FOUND,
-                    format!("No such exec instance: {id}"),
+                    format!("No such exec instance: {}", exec.as_str()),
                 )
             })
     }

@@ -31,6 +31,7 @@ mod gate;
 mod join;
 mod lines;
 mod lists;
+mod plan;
 mod pull;
 #[cfg(test)]
 mod tests;
@@ -133,7 +134,8 @@ impl Api {
         let mut response = if request.route == Route::Fixed(Fixed::Ping) {
             self.ping(request.method)
         } else if request.route == Route::Fixed(Fixed::Info) {
-            self.info()
+            self.check_version(request.version)
+                .and_then(|()| self.info())
                 .or_else(ApiError::into_response)
                 .unwrap_or_else(|_| Response::new(body::empty()))
         } else {
@@ -159,7 +161,7 @@ impl Api {
                     .await
             }
             Route::Exec(id, action) => {
-                let (id, action) = (id.as_str().to_owned(), *action);
+                let (id, action) = (id.clone(), *action);
                 self.pass_exec(&id, action, call).await
             }
             Route::Image(name, action) => {
