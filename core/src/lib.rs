@@ -18,3 +18,4 @@ pub mod proxy;
 pub mod rng;
 pub mod scheduler;
 pub mod time;
+pub mod watch;

@@ -12,7 +12,7 @@ use swarm_core::api::Query;
 use swarm_core::cluster::{Reference, SWARM_ID_LABEL};
 use swarm_core::json::RawObject;
 use swarm_core::scheduler;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use super::answer::{Answer, ApiError, json_text};
 use super::containers::{Reserved, id_in};

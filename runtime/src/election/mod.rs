@@ -7,7 +7,7 @@ use swarm_core::address::HostPort;
 use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{Authority, Election, ElectionConfig, Input, Resignation};
 use swarm_core::time::Mono;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use crate::driver::{self, Handle};
 use crate::platform::{SharedPlatform, sleep, timeout};

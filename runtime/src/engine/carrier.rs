@@ -10,7 +10,7 @@ use swarm_core::engine::{
     Call, Effect, EngineMachine, Event, Input, Level, Node, Notice, OpId, ViewChange,
 };
 use swarm_core::time::Mono;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use super::Shared;
 use super::calls::Asker;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use swarm_core::address::HostPort;
 use swarm_core::engine::Event;
 use swarm_core::time::Wall;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 /// Most events remembered; a subscriber further behind is told and dropped (spec/classic.md section 4.8).
 const MAX_EVENTS: usize = 10_000;

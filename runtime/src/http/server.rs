@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use swarm_core::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Body;
 use super::strict::Scanner;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request};
 use swarm_core::address::HostPort;
 use swarm_core::time::Mono;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use super::status::{CLUSTER_HEADER, MEMBER_HEADER, ManagerStatus, STATUS_PATH, Unreachable};
 use crate::election::{ElectionView, Elector, Leader};

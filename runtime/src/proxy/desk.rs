@@ -13,7 +13,8 @@ use swarm_core::proxy::{
     Body, Config, Effect, Input, Kind, Origin, Proxy, Refusal, RequestId, Server, Stats, View,
 };
 use swarm_core::time::Mono;
-use tokio::sync::{Notify, watch};
+use swarm_core::watch;
+use tokio::sync::Notify;
 
 use crate::platform::SharedPlatform;
 

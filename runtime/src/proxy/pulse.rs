@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Uri};
 use swarm_core::address::HostPort;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use crate::http::client::{SendError, SendOptions};
 use crate::http::{Client, body};

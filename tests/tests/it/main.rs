@@ -4,8 +4,8 @@
     reason = "real processes live in real time and outside any Platform"
 )]
 
-mod consul_double;
 mod acceptance;
+mod consul_double;
 mod dependencies;
 mod engine_view;
 mod fixtures;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, nanos};
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use super::faults::{Faults, Outage};
 use super::state::{Entry, Session, State, Write};

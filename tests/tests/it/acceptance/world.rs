@@ -145,9 +145,7 @@ pub(crate) fn plain(line: &str) -> String {
     let mut rest = line;
     while let Some((before, escape)) = rest.split_once('\u{1b}') {
         text.push_str(before);
-        rest = escape
-            .split_once('m')
-            .map_or("", |(_colour, after)| after);
+        rest = escape.split_once('m').map_or("", |(_colour, after)| after);
     }
     text.push_str(rest);
     text.trim_end().to_owned()

@@ -1,0 +1,16 @@
+//! Runs the shipping runtime of swarm on simulated hosts and judges it on true time.
+//!
+//! [`World`] is tier B of DESIGN section 7: managers, the Consul and engine doubles and clients on turmoil, with real
+//! HTTP bytes between them, host clocks of their own and faults. The runtime is the one that ships; only
+//! [`swarm::platform::Platform`] has another implementation here. Same seed, same run.
+
+mod clock;
+mod log;
+mod platform;
+mod reader;
+mod world;
+
+pub use clock::HostClock;
+pub use platform::SimPlatform;
+pub use reader::Readings;
+pub use world::{STORE, Violation, World, WorldConfig};
