@@ -59,6 +59,16 @@ struct Heard {
     at: Mono,
 }
 
+impl Known {
+    fn note(&mut self, member: HostPort, heard: Heard) {
+        self.heard
+            .retain(|_, other| heard.at.since(other.at) < MEMBER_LIFE);
+        if self.heard.len() < MEMBERS_MAX || self.heard.contains_key(&member) {
+            self.heard.insert(member, heard);
+        }
+    }
+}
+
 impl Peers {
     /// Starts to ask the others. Ends when the last handle is dropped.
     #[must_use]
@@ -127,19 +137,9 @@ impl Peers {
         let (Some(member), true) = (member, proven) else {
             return;
         };
-        let now = self.platform.mono();
-        let mut known = self.known();
-        known
-            .heard
-            .retain(|_, heard| now.since(heard.at) < MEMBER_LIFE);
-        if member != self.elector.config().advertise && known.heard.len() < MEMBERS_MAX {
-            known.heard.insert(
-                member,
-                Heard {
-                    from: source_ip(peer),
-                    at: now,
-                },
-            );
+        if member != self.elector.config().advertise {
+            let (from, at) = (source_ip(peer), self.platform.mono());
+            self.known().note(member, Heard { from, at });
         }
     }
 

@@ -93,3 +93,23 @@ async fn head(stream: &mut TcpStream) -> String {
     }
     String::from_utf8(bytes).unwrap()
 }
+
+#[test]
+fn as_many_members_as_there_is_room_for_stay_members() {
+    let mut known = Known::default();
+    let member = |number: usize| HostPort::new(&format!("m{number}"), 4000).unwrap();
+    let heard = |second: u64| Heard {
+        from: None,
+        at: Mono::ZERO + Duration::from_secs(second),
+    };
+    for second in 0..60 {
+        for number in 0..MEMBERS_MAX {
+            known.note(member(number), heard(second));
+        }
+        known.note(member(MEMBERS_MAX), heard(second));
+    }
+    assert_eq!(known.heard.len(), MEMBERS_MAX);
+    assert!(!known.heard.contains_key(&member(MEMBERS_MAX)));
+    known.note(member(MEMBERS_MAX), heard(100));
+    assert_eq!(known.heard.len(), 1);
+}
