@@ -360,7 +360,7 @@ impl Api {
     }
 
     /// Puts what every answer carries on it: one `Api-Version`, the server, and the system containers run on.
-    fn identify(&self, response: &mut Response<Body>) {
+    pub(crate) fn identify(&self, response: &mut Response<Body>) {
         let version = self.fleet.cluster().read().api_version().to_string();
         let version =
             HeaderValue::try_from(version).unwrap_or_else(|_| HeaderValue::from_static("1.24"));

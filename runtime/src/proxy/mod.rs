@@ -33,7 +33,7 @@ use pulse::Pulses;
 
 use crate::api::{Api, Call, NotDispatched};
 use crate::http::error::error;
-use crate::http::headers::remove_hop_by_hop;
+use crate::http::headers::{API_VERSION, remove_hop_by_hop};
 use crate::http::upgrade::UpgradePair;
 use crate::http::{Body, Client, Peer, body};
 use crate::platform::{BoxFuture, SharedPlatform};
@@ -61,6 +61,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers what every manager answers, primary or not.
     fn answer_here(&self, request: &api::Request) -> Option<Response<Body>>;
+
+    /// Puts on an answer of this manager's own what every answer carries.
+    fn identify(&self, response: &mut Response<Body>);
 }
 
 impl Service for Api {
@@ -73,6 +76,10 @@ impl Service for Api {
 
     fn answer_here(&self, request: &api::Request) -> Option<Response<Body>> {
         self.local(request)
+    }
+
+    fn identify(&self, response: &mut Response<Body>) {
+        Self::identify(self, response);
     }
 }
 
@@ -130,6 +137,14 @@ impl Proxy {
 
     /// The answer to a request. Dropping the future tells everybody that the client left.
     pub async fn handle(self: &Arc<Self>, request: Request<Body>, peer: Peer) -> Response<Body> {
+        let mut response = self.answer(request, peer).await;
+        if !response.headers().contains_key(API_VERSION) {
+            self.service.identify(&mut response);
+        }
+        response
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request<Body>, peer: Peer) -> Response<Body> {
         let target = request
             .uri()
             .path_and_query()

@@ -37,6 +37,11 @@ where
         let ping = request.route == api::Route::Fixed(api::Fixed::Ping);
         ping.then(|| text("pong"))
     }
+
+    fn identify(&self, response: &mut Response<Body>) {
+        let version = http::HeaderValue::from_static("1.41");
+        response.headers_mut().insert("api-version", version);
+    }
 }
 
 fn text(text: impl Into<String>) -> Response<Body> {
@@ -221,6 +226,7 @@ async fn every_manager_answers_ping_and_refuses_what_has_no_route() {
     let (status, headers, text) = world.ask(&m1, Method::POST, "/info").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(headers["allow"], "GET");
+    assert_eq!(headers["api-version"], "1.41");
     assert_eq!(
         text,
         r#"{"message":"method not allowed here; allowed: GET"}"#
