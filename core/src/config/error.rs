@@ -188,8 +188,10 @@ pub enum Warning {
     InsecureListener(ListenAddress),
     /// `swarm.overcommit` is between -1 and 0.
     NegativeOvercommit,
-    /// The flag is accepted and does nothing.
+    /// The flag is accepted and does nothing: what it worked around is mended.
     NoEffect(&'static str),
+    /// The flag is accepted, and what it asks for does not exist yet.
+    NotYet(String),
 }
 
 impl fmt::Display for Warning {
@@ -209,6 +211,7 @@ impl fmt::Display for Warning {
             Self::NoEffect(flag) => {
                 write!(f, "{flag} has no effect: containers are always kept up to date")
             }
+            Self::NotYet(flag) => write!(f, "{flag} has no effect in this version of swarm"),
         }
     }
 }

@@ -163,11 +163,11 @@ pub(super) struct Join {
 
 #[derive(Debug, Args)]
 pub(super) struct Manage {
-    /// placement strategy to use: spread, binpack, random
+    /// placement strategy to use: spread (binpack and random: not in this version)
     #[arg(long, value_name = "NAME", default_value = defaults::STRATEGY)]
     strategy: String,
-    /// filter to use, in the order applied: health, port, containerslots, dependency, affinity, constraint, whitelist
-    /// [default: all of them]
+    /// filter to use, in the order applied: health (port, containerslots, dependency, affinity, constraint, whitelist:
+    /// not in this version) [default: all of them]
     #[arg(long, short = 'f', value_name = "NAME")]
     filter: Vec<String>,
     /// ip/socket to listen on: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$SWARM_HOST]
@@ -208,7 +208,7 @@ pub(super) struct Manage {
     /// period between each heartbeat
     #[arg(long, value_name = "DURATION", default_value = defaults::HEARTBEAT)]
     heartbeat: String,
-    /// enable CORS headers in the remote API
+    /// enable CORS headers in the remote API (not in this version)
     #[arg(long, visible_alias = "cors")]
     api_enable_cors: bool,
     /// cluster driver to use: swarm

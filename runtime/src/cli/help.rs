@@ -46,5 +46,5 @@ Options:
 /// Ends the help of `manage`.
 pub(super) const CLUSTER_OPTIONS: &str = "Cluster options:
   * swarm.overcommit=0.05    overcommit to apply on resources
-  * swarm.createretry=0      container create retry count after initial failure
+  * swarm.createretry=0      container create retry count after initial failure (not in this version)
 ";

@@ -185,7 +185,7 @@ fn the_checks_come_in_order() {
             raw.strategy = "binpacking".to_owned();
         }),
         ("filter not supported", |raw| {
-            raw.filters = vec!["port".to_owned(), "health".to_owned()];
+            raw.filters = vec!["health".to_owned()];
         }),
         ("unsupported cluster \"mesos-experimental\"", |raw| {
             raw.cluster_driver = "swarm".to_owned();
@@ -256,7 +256,7 @@ fn the_checks_come_in_order() {
     }
     let manage = Manage::try_from(raw).unwrap();
     assert_eq!(manage.strategy, Strategy::BinPack);
-    assert_eq!(manage.filters, [Filter::Port, Filter::Health]);
+    assert_eq!(manage.filters, [Filter::Health]);
     assert_eq!(
         manage.warnings,
         [Warning::AdvertiseLoopback(
@@ -326,6 +326,24 @@ fn flags_without_effect_are_taken_with_a_warning() {
         [
             Warning::NoEffect("--refresh-on-node-filter"),
             Warning::NoEffect("--container-name-refresh-filter")
+        ]
+    );
+}
+
+#[test]
+fn flags_for_what_does_not_exist_yet_are_taken_with_a_warning() {
+    let manage = manage(valid(), |raw| {
+        raw.cors = true;
+        raw.filters = vec!["health".to_owned(), "port".to_owned()];
+        raw.cluster_options = vec!["swarm.createretry=2".to_owned()];
+    });
+    let warnings: Vec<String> = manage.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "--api-enable-cors has no effect in this version of swarm",
+            "--cluster-opt swarm.createretry=2 has no effect in this version of swarm",
+            "--filter port has no effect in this version of swarm",
         ]
     );
 }
