@@ -32,6 +32,16 @@ pub struct Readings {
     pub slowest: Duration,
 }
 
+impl Readings {
+    fn note(&mut self, outcome: Result<(), String>, took: Duration) {
+        self.slowest = self.slowest.max(took);
+        match outcome {
+            Ok(()) => self.answered += 1,
+            Err(failure) => self.failed.push(failure),
+        }
+    }
+}
+
 pub(crate) type SharedReadings = Rc<RefCell<Readings>>;
 
 /// Adds a host that lists containers through `manager` until the end of the run.
@@ -52,14 +62,8 @@ pub(crate) fn add(
                 let began = platform.mono();
                 let answer = timeout(platform.as_ref(), PATIENCE, list(&client, &manager)).await;
                 let took = platform.mono().since(began);
-                let mut seen = seen.borrow_mut();
-                seen.slowest = seen.slowest.max(took);
-                match answer {
-                    Ok(Ok(())) => seen.answered += 1,
-                    Ok(Err(failure)) => seen.failed.push(failure),
-                    Err(late) => seen.failed.push(late.to_string()),
-                }
-                drop(seen);
+                let outcome = answer.unwrap_or_else(|late| Err(late.to_string()));
+                seen.borrow_mut().note(outcome, took);
                 sleep(platform.as_ref(), PAUSE).await;
             }
         }

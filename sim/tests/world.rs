@@ -1,4 +1,5 @@
 //! Stories of failovers in simulated time: the shipping runtime, real HTTP bytes, clocks that err by almost 2 %.
+#![expect(clippy::unwrap_used, reason = "a story ends at the first violation")]
 
 use std::time::Duration;
 
