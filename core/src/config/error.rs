@@ -152,6 +152,11 @@ pub enum ConfigError {
     /// `--replication-ttl` is too short for the store's round trips.
     #[error("--replication-ttl should be at least 500ms")]
     ReplicationTtlTooShort,
+    /// `--replication-ttl` is longer than other managers believe a lease to be.
+    #[error(
+        "--replication-ttl should be at most 10m: for so long nobody takes over from a primary that vanished"
+    )]
+    ReplicationTtlTooLong,
     /// `--primary-wait` is negative.
     #[error("--primary-wait should not be a negative number")]
     PrimaryWait,

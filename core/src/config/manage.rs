@@ -9,7 +9,7 @@ use super::listen::{is_local, listen_addresses};
 use super::placement::{Filter, Strategy};
 use super::{defaults, duration, heartbeat, integer, positive};
 use crate::address::{HostPort, ListenAddress};
-use crate::election::Fence;
+use crate::election::{Fence, LEASE_MS_MAX};
 
 /// `swarm manage` as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,6 +336,9 @@ fn replication(
     )?;
     if lease < LEASE_LEAST {
         return Err(ConfigError::ReplicationTtlTooShort);
+    }
+    if lease > Duration::from_millis(LEASE_MS_MAX) {
+        return Err(ConfigError::ReplicationTtlTooLong);
     }
     let primary_wait = duration("--primary-wait", &raw.primary_wait)?
         .to_duration()

@@ -31,7 +31,7 @@ mod tests;
 pub use gate::{GATE_MAX, Ticket};
 pub use lease::Authority;
 pub use notices::{LossReason, Notice};
-pub use record::{Reading, Record, RecordError, SwapOutcome, Version, release_for};
+pub use record::{LEASE_MS_MAX, Reading, Record, RecordError, SwapOutcome, Version, release_for};
 pub use rules::Rule;
 
 use attempts::{Attempt, Attempts};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::HostPort;
 
 /// The longest lease a record may ask others to wait for, in milliseconds (ten minutes).
-const LEASE_MS_MAX: u64 = 600_000;
+pub const LEASE_MS_MAX: u64 = 600_000;
 /// A record is a few hundred bytes; anything this large is not ours.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Members beyond this are not written: the record stays small in a fleet of mistakes.

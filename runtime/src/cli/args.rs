@@ -176,7 +176,7 @@ pub(super) struct Manage {
     /// enable replication: take part in the election of the primary
     #[arg(long)]
     replication: bool,
-    /// length of the primary's lease, at least 500ms
+    /// length of the primary's lease, from 500ms to 10m
     #[arg(long, value_name = "DURATION", default_value = defaults::REPLICATION_TTL)]
     replication_ttl: String,
     /// how long a request waits for a primary before it is refused

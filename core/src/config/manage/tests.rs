@@ -119,7 +119,7 @@ fn the_checks_come_in_order() {
         cluster_options: vec!["swarm.overcommit".to_owned()],
         ..RawManage::default()
     };
-    let steps: [(&str, Mend); 36] = [
+    let steps: [(&str, Mend); 37] = [
         (
             "--tlscert and --tlskey must be provided when using --tls",
             |raw| (raw.tls.cert, raw.tls.key) = (some("c"), some("k")),
@@ -226,6 +226,9 @@ fn the_checks_come_in_order() {
             raw.replication_ttl = "499ms".to_owned();
         }),
         ("--replication-ttl should be at least 500ms", |raw| {
+            raw.replication_ttl = "10m1ms".to_owned();
+        }),
+        ("--replication-ttl should be at most 10m", |raw| {
             raw.replication_ttl = "500ms".to_owned();
         }),
         (
