@@ -26,6 +26,11 @@ pub enum QueryError {
         /// Its value.
         value: String,
     },
+    /// More patterns than are worth the time they take.
+    #[error(
+        "filter '{0}' has more than {COSTLY_MAX} regular expressions: give names in full, or ask several times"
+    )]
+    Patterns(String),
     /// A time that is not seconds since 1970.
     #[error(
         "invalid value for {key}: {value:?}; seconds since 1970 are needed, with an optional fraction"
@@ -58,6 +63,7 @@ impl QueryError {
             Self::Malformed(_)
             | Self::Unknown(_)
             | Self::Value { .. }
+            | Self::Patterns(_)
             | Self::Time { .. }
             | Self::Container(LookupError::Ambiguous { .. })
             | Self::Image { .. } => 400,
@@ -167,15 +173,24 @@ impl Filters {
     }
 
     /// The values of `key` as patterns.
-    #[must_use]
-    pub fn patterns(&self, key: &str) -> Patterns {
-        Patterns(
+    ///
+    /// # Errors
+    /// [`QueryError::Patterns`] when there are too many to compile: requests of a moment must not hold up others.
+    pub fn patterns(&self, key: &str) -> Result<Patterns, QueryError> {
+        let costly = |value: &&str| value.contains(['\\', '[', '(', '{', '|', '+', '*']);
+        if self.values(key).filter(costly).count() > COSTLY_MAX {
+            return Err(QueryError::Patterns(key.to_owned()));
+        }
+        Ok(Patterns(
             self.values(key)
                 .map(|value| (value.to_owned(), compile(value)))
                 .collect(),
-        )
+        ))
     }
 }
+
+/// Most patterns of one filter that are more than text with anchors and dots.
+const COSTLY_MAX: usize = 32;
 
 /// What a compiled pattern may take, so that a hostile one costs little.
 const PATTERN_BYTES_MAX: usize = 1 << 18;
@@ -234,9 +249,25 @@ mod tests {
     #[test]
     fn patterns_are_equal_texts_or_regular_expressions() {
         let filters = Filters::parse(r#"{"name":["^a.c$","(x"]}"#).unwrap();
-        let patterns = filters.patterns("name");
+        let patterns = filters.patterns("name").unwrap();
         assert!(patterns.pass(["abc"]) && patterns.pass(["(x"]) && !patterns.pass(["abcd", "x"]));
-        assert!(filters.patterns("other").pass(["any"]));
+        assert!(filters.patterns("other").unwrap().pass(["any"]));
+    }
+
+    #[test]
+    fn patterns_that_take_long_to_compile_are_few() {
+        let of = |form: &str, count: usize| {
+            let values: Vec<_> = (0..count)
+                .map(|number| form.replace('N', &number.to_string()))
+                .collect();
+            let filters = serde_json::json!({ "name": values }).to_string();
+            Filters::parse(&filters).unwrap().patterns("name")
+        };
+        assert!(of("^/?web.N$", 1_000).is_ok_and(|patterns| patterns.pass(["/web-999"])));
+        assert!(of(r"\w{9}N", COSTLY_MAX).is_ok());
+        let error = of(r"\w{9}N", COSTLY_MAX + 1).unwrap_err();
+        assert_eq!(error, QueryError::Patterns("name".to_owned()));
+        assert_eq!(error.status(), 400);
     }
 
     proptest! {

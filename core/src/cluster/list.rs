@@ -110,9 +110,9 @@ impl ContainerQuery {
             expose: port_ranges(&filters, "expose")?,
             names,
             full_names,
-            ids: filters.patterns("id"),
-            nodes: filters.patterns("node"),
-            isolation: filters.patterns("isolation"),
+            ids: filters.patterns("id")?,
+            nodes: filters.patterns("node")?,
+            isolation: filters.patterns("isolation")?,
             filters,
         })
     }
@@ -133,7 +133,7 @@ fn name_patterns(filters: &Filters) -> Result<(Patterns, Patterns), QueryError> 
         .partition(|value| value.trim_start_matches(['^', '/', '?']).contains('/'));
     let of = |values: Vec<&str>| {
         let text = serde_json::json!({ "name": values }).to_string();
-        Filters::parse(&text).map(|filters| filters.patterns("name"))
+        Filters::parse(&text)?.patterns("name")
     };
     Ok((of(bare)?, of(full)?))
 }

@@ -127,8 +127,8 @@ impl Cluster {
             });
         }
         let dangling = filters.flag("dangling")?;
-        let names = filters.patterns("name");
-        let ids = filters.patterns("id");
+        let names = filters.patterns("name")?;
+        let ids = filters.patterns("id")?;
         let mut shown = BTreeMap::new();
         for engine in self.validated() {
             if !filters.exact("node", engine.name()) {
