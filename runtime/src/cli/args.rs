@@ -7,7 +7,9 @@ use swarm_core::config::{
 
 use super::argv::UsageError;
 use super::env::Env;
-use super::help::{APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, PLAIN_HELP};
+use super::help::{
+    APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, PLAIN_HELP, STATUS_EXIT, STEP_DOWN_EXIT,
+};
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
 
@@ -92,11 +94,19 @@ pub(super) enum Command {
         help_template = DISCOVERY_HELP
     )]
     Join(Join),
-    /// Show the role of a manager and what it knows
-    #[command(override_usage = "swarm status [OPTIONS]", help_template = PLAIN_HELP)]
+    /// Show the managers of a cluster, their roles and their engines
+    #[command(
+        override_usage = "swarm status [OPTIONS]",
+        help_template = PLAIN_HELP,
+        after_help = STATUS_EXIT
+    )]
     Status(Client),
     /// Tell the primary to hand its role to a replica
-    #[command(override_usage = "swarm step-down [OPTIONS]", help_template = PLAIN_HELP)]
+    #[command(
+        override_usage = "swarm step-down [OPTIONS]",
+        help_template = PLAIN_HELP,
+        after_help = STEP_DOWN_EXIT
+    )]
     StepDown(Client),
     /// Run a whole cluster on this machine to try it out
     #[command(override_usage = "swarm dev [OPTIONS]", help_template = PLAIN_HELP)]

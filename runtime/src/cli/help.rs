@@ -22,7 +22,7 @@ pub(super) const PLAIN_HELP: &str = "Usage: {usage}
 {about}
 
 Options:
-{options}
+{options}{after-help}
 ";
 
 /// Help of commands that take `<discovery>`.
@@ -47,4 +47,19 @@ Options:
 pub(super) const CLUSTER_OPTIONS: &str = "Cluster options:
   * swarm.overcommit=0.05    overcommit to apply on resources
   * swarm.createretry=0      container create retry count after initial failure (not in this version)
+";
+
+/// Ends the help of `status`.
+pub(super) const STATUS_EXIT: &str = "Exit code:
+  0    a primary is there and answers
+  1    no primary can be reached, or the manager cannot be asked
+";
+
+/// Ends the help of `step-down`.
+pub(super) const STEP_DOWN_EXIT: &str =
+    "Any manager of the cluster may be named: it knows the primary.
+
+Exit code:
+  0    the primary stepped down and another manager took over
+  1    there is no primary, or no other manager took over within --timeout
 ";

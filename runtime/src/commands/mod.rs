@@ -2,6 +2,7 @@
 //!
 //! Each is an `async fn(SharedPlatform, Config) -> anyhow::Result<()>`; an error is the reason the process fails with.
 
+mod ask;
 mod dev;
 mod join;
 mod list;

@@ -1,14 +1,114 @@
 //! `swarm status`
 
+mod report;
+
+use std::collections::BTreeSet;
+
 use anyhow::bail;
-use swarm_core::config::Client;
+use swarm_core::address::HostPort;
+use swarm_core::config::{Client, Endpoint};
+use tokio::sync::mpsc;
 
+use super::ask::{Asker, Shown};
+use crate::cli::write_or_ignore;
+use crate::manager::status::ManagerStatus;
 use crate::platform::SharedPlatform;
+use report::{Found, Report};
 
-/// Prints the role of a manager and what it knows.
+/// More managers than this are not asked: a wrong or hostile answer may name any number.
+const MANAGERS_MAX: usize = 64;
+
+/// Prints the role of a manager and of all managers it knows, their engines, and whether they agree.
 ///
 /// # Errors
-/// Always: this build has no such command.
-pub async fn status(_platform: SharedPlatform, _config: Client) -> anyhow::Result<()> {
-    bail!("this build cannot run 'swarm status'");
+/// When the manager cannot be asked, or no primary can be reached; what was found is printed all the same.
+pub async fn status(platform: SharedPlatform, config: Client) -> anyhow::Result<()> {
+    let asker = Asker::new(platform.clone(), config.timeout);
+    let report = Report::new(survey(&platform, &asker, &config.endpoint).await?);
+    let text = if config.json {
+        report.json()?
+    } else {
+        report.text()
+    };
+    write_or_ignore(&mut std::io::stdout(), &text);
+    if report.has_primary() {
+        return Ok(());
+    }
+    bail!("no primary can be reached from here")
+}
+
+/// Asks `first`, then all managers that it names, then those that these name.
+async fn survey(
+    platform: &SharedPlatform,
+    asker: &Asker,
+    first: &Endpoint,
+) -> anyhow::Result<Vec<Found>> {
+    let shown = Shown(first).to_string();
+    let status = match asker.status(first).await {
+        Ok(status) => status,
+        Err(error) => bail!(
+            "cannot ask the manager at {shown}: {error:#}. Name a running manager with --host or DOCKER_HOST"
+        ),
+    };
+    let mut asked = BTreeSet::from([shown.clone()]);
+    let mut wanted = named_by(&status, &asked);
+    let mut found = vec![Found {
+        address: shown,
+        answer: Ok(status),
+    }];
+    while !wanted.is_empty() && asked.len() < MANAGERS_MAX {
+        wanted.truncate(MANAGERS_MAX - asked.len());
+        asked.extend(wanted.iter().map(ToString::to_string));
+        let answers = ask_all(platform, asker, wanted).await;
+        wanted = answers
+            .iter()
+            .filter_map(|found| found.answer.as_ref().ok())
+            .flat_map(|status| named_by(status, &asked))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        found.extend(answers);
+    }
+    Ok(found)
+}
+
+/// The managers a status names, without those that were asked already.
+pub(super) fn named_by(status: &ManagerStatus, asked: &BTreeSet<String>) -> Vec<HostPort> {
+    let mut named: Vec<HostPort> = status
+        .members
+        .iter()
+        .chain(&status.primary)
+        .chain(&status.advertise)
+        .filter_map(|address| address.parse().ok())
+        .filter(|address: &HostPort| !asked.contains(&address.to_string()))
+        .collect();
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
+/// Asks all at once, so that those that do not answer cost one limit together.
+async fn ask_all(platform: &SharedPlatform, asker: &Asker, wanted: Vec<HostPort>) -> Vec<Found> {
+    let (results, mut answers) = mpsc::channel(MANAGERS_MAX);
+    for address in wanted {
+        let (asker, results) = (asker.clone(), results.clone());
+        let question = async move {
+            let endpoint = Endpoint::Tcp(address.clone());
+            let answer = asker.status(&endpoint).await;
+            let found = Found {
+                address: address.to_string(),
+                answer: answer.map_err(|error| format!("{error:#}")),
+            };
+            // The receiver waits for all of them.
+            let _ = results.send(found).await;
+        };
+        platform.spawn("status", Box::pin(question));
+    }
+    drop(results);
+    let mut found = Vec::new();
+    while let Some(one) = answers.recv().await {
+        found.push(one);
+    }
+    found.sort_by(|a, b| a.address.cmp(&b.address));
+    found
 }

@@ -37,6 +37,14 @@ pub struct ManagerStatus {
     pub version: String,
 }
 
+impl ManagerStatus {
+    /// Whether it acts as primary.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.role == "primary"
+    }
+}
+
 /// A manager that cannot be reached from another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreachable {
