@@ -1,5 +1,8 @@
 //! The environment variables swarm knows.
 
+/// Set by `swarm dev` for its managers: they end when their standard input, a pipe, does, so that none outlives it.
+pub(crate) const END_WITH_STDIN: &str = "SWARM_END_WITH_STDIN";
+
 /// What the environment says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
@@ -25,6 +28,8 @@ pub struct Env {
     pub https_proxy: Option<String>,
     /// `no_proxy`
     pub no_proxy: Option<String>,
+    /// Whether [`END_WITH_STDIN`] is set.
+    pub end_with_stdin: bool,
 }
 
 impl Env {
@@ -53,6 +58,7 @@ impl Env {
             http_proxy: value("http_proxy"),
             https_proxy: value("https_proxy"),
             no_proxy: value("no_proxy"),
+            end_with_stdin: value(END_WITH_STDIN).is_some(),
         }
     }
 }

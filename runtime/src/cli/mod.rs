@@ -9,6 +9,8 @@ mod help;
 mod host;
 
 pub use argv::UsageError;
+#[cfg(feature = "dev")]
+pub(crate) use env::END_WITH_STDIN;
 pub use env::Env;
 
 use std::ffi::OsString;
@@ -230,7 +232,11 @@ async fn dispatch(
         Command::Manage(config) => {
             warn(&config.warnings);
             let host = host::host_info(env, &config);
-            commands::manage(platform, *config, host).await
+            let manager = commands::manage(platform, *config, host);
+            match env.end_with_stdin {
+                true => commands::until_stdin_ends(manager).await,
+                false => manager.await,
+            }
         }
         Command::Join(config) => {
             warn(&config.warnings);

@@ -1,11 +1,14 @@
 //! `swarm manage`: a manager as a process, with its guard and its signals.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use anyhow::Context;
 use swarm_core::cluster::HostInfo;
 use swarm_core::config::Manage;
 use swarm_core::discovery::Discovery;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 use super::StopSignals;
 use crate::guard::{self, Order};
@@ -35,6 +38,32 @@ pub async fn manage(
         () = manager.stop() => {}
     }
     Ok(())
+}
+
+/// Runs `work` until it ends, or until the pipe that is this process's standard input does.
+///
+/// The end is abrupt: whoever held the pipe has died, and with it what the work was for.
+///
+/// # Errors
+/// Those of `work`, or when standard input is no pipe.
+pub async fn until_stdin_ends(
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let stdin = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("cannot open standard input")?;
+    let mut pipe = pipe::Receiver::from_owned_fd(stdin).context("standard input is not a pipe")?;
+    let ended = async {
+        let mut rest = [0_u8; 64];
+        while pipe.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        ended = ended => ended.context("cannot read standard input"),
+    }
 }
 
 /// What the guard of this manager has to know; none without an election.

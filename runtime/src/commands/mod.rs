@@ -15,7 +15,7 @@ mod store;
 pub use dev::dev;
 pub use join::join;
 pub use list::list;
-pub use manage::manage;
+pub use manage::{manage, until_stdin_ends};
 pub use signal::StopSignals;
 pub use status::status;
 pub use step_down::step_down;
