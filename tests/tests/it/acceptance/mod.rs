@@ -1,4 +1,10 @@
 //! Acceptance: each test is a story with real `swarm` processes, most of them with real Docker Engines.
 
+mod bad_input;
+mod docker_commands;
+mod engine_loss;
+mod event_stream;
 mod guide;
+mod refusals;
+mod store_loss;
 mod world;

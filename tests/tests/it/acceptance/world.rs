@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
-use swarm::manager::status::ManagerStatus;
-use swarm_tests::cluster::{self, status};
+use swarm_tests::cluster;
 use swarm_tests::engines::{self, Engine};
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::modelled::{self, ModelledEngine};
@@ -55,18 +54,20 @@ impl World {
     pub(crate) async fn with_real_engines(count: usize) -> Result<Self> {
         let mut world = Self::empty().await?;
         world.engines = engines::start(count).await?;
-        world.join_engines().await?;
+        world.join_engines(&[]).await?;
         world.start_managers(3, &[]).await?;
         world.settled().await?;
         Ok(world)
     }
 
-    /// Runs `swarm join` for every real engine.
-    pub(crate) async fn join_engines(&mut self) -> Result<()> {
-        for engine in &self.engines {
-            let address = engine.address().to_string();
+    /// Runs `swarm join` for every engine.
+    pub(crate) async fn join_engines(&mut self, arguments: &[&str]) -> Result<()> {
+        let real = self.engines.iter().map(Engine::address);
+        let modelled = self.modelled.iter().map(ModelledEngine::address);
+        for address in real.chain(modelled) {
             let mut command = manager::command().await?;
-            command.args(["join", "--advertise", &address, &self.store.discovery()]);
+            command.args(["join", "--advertise", &address.to_string()]);
+            command.args(arguments).arg(self.store.discovery());
             let name = format!("agent of {address}");
             self.agents
                 .push(Process::spawn(&name, command, Streams::Pipes)?);
@@ -99,11 +100,6 @@ impl World {
     pub(crate) async fn replica(&self) -> Result<SocketAddr> {
         let (primary, _) = self.settled().await?;
         Ok(self.manager((primary + 1) % self.managers.len())?.address())
-    }
-
-    /// What the first manager says of itself.
-    pub(crate) async fn status(&self) -> Result<ManagerStatus> {
-        status(self.manager(0)?.address()).await
     }
 
     /// Kills a manager at once and takes it out of the cluster.
