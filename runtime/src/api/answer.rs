@@ -32,10 +32,13 @@ impl ApiError {
     }
 
     /// 501: the route exists, this version does not serve it.
+    ///
+    /// "not supported": `docker inspect NAME` asks for every kind of object one after the other, and passes over the
+    /// kinds that an endpoint does not have by these two words alone.
     pub(super) fn not_implemented(what: &str) -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
-            format!("{what} is not implemented by this version of swarm"),
+            format!("{what} is not supported by this version of swarm"),
         )
     }
 

@@ -358,13 +358,14 @@ async fn what_is_not_served_says_so() {
         ("GET", "/swarm"),
         ("POST", "/volumes/create"),
         ("DELETE", "/images/alpine"),
+        ("GET", "/plugins/alpine/json"),
     ] {
         let reply = rig.ask(method, target).await;
         assert_eq!(reply.status, 501, "{reply:?}");
         assert!(
             reply
                 .message()
-                .ends_with("is not implemented by this version of swarm")
+                .ends_with("is not supported by this version of swarm")
         );
     }
     rig.close().await;
