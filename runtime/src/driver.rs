@@ -108,17 +108,25 @@ async fn run<M, P>(
     let mut out = Effects::default();
     performer.publish(&machine, platform.mono());
     loop {
-        let alarm: BoxFuture<'static, ()> = match machine.wake_at() {
-            Some(wake) => platform.sleep_until(wake.at),
-            None => Box::pin(std::future::pending()),
-        };
-        let input = tokio::select! {
-            biased;
-            input = inputs.recv() => match input {
-                Some(input) => Some(input),
-                None => return,
-            },
-            () = alarm => None,
+        // What is due comes first: a flood of inputs must not keep a machine from its deadlines.
+        let due = machine
+            .wake_at()
+            .is_some_and(|wake| wake.at <= platform.mono());
+        let input = if due {
+            None
+        } else {
+            let alarm: BoxFuture<'static, ()> = match machine.wake_at() {
+                Some(wake) => platform.sleep_until(wake.at),
+                None => Box::pin(std::future::pending()),
+            };
+            tokio::select! {
+                biased;
+                input = inputs.recv() => match input {
+                    Some(input) => Some(input),
+                    None => return,
+                },
+                () = alarm => None,
+            }
         };
         let now = platform.mono();
         match input {
@@ -129,5 +137,80 @@ async fn run<M, P>(
         for effect in out.drain() {
             performer.perform(effect);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::TestPlatform;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+    use swarm_core::machine::Wake;
+
+    /// Wakes every millisecond and counts what happens to it.
+    struct Ticker {
+        next: Mono,
+        inputs: u64,
+        wakes: u64,
+    }
+
+    impl Machine for Ticker {
+        type Input = ();
+        type Effect = ();
+
+        fn handle(&mut self, _now: Mono, (): (), _out: &mut Effects<()>) {
+            self.inputs += 1;
+        }
+
+        fn wake_at(&self) -> Option<Wake> {
+            Some(Wake {
+                at: self.next,
+                why: "tick",
+            })
+        }
+
+        fn wake(&mut self, now: Mono, _out: &mut Effects<()>) {
+            self.wakes += 1;
+            self.next = now + Duration::from_millis(1);
+        }
+
+        fn digest(&self) -> u64 {
+            self.inputs
+        }
+    }
+
+    struct Counts(Arc<Mutex<(u64, u64)>>);
+
+    impl Performer<Ticker> for Counts {
+        fn publish(&mut self, machine: &Ticker, _now: Mono) {
+            *self.0.lock().unwrap() = (machine.inputs, machine.wakes);
+        }
+
+        fn perform(&mut self, (): ()) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_that_is_due_comes_before_inputs_that_wait() {
+        let platform: SharedPlatform = TestPlatform::new();
+        let counts = Arc::new(Mutex::new((0, 0)));
+        let machine = Ticker {
+            next: platform.mono(),
+            inputs: 0,
+            wakes: 0,
+        };
+        let shown = Counts(counts.clone());
+        let handle = start(&platform, "ticker", machine, |_| shown);
+        for _ in 0..100 {
+            handle.try_send(()).unwrap();
+        }
+        tokio::task::yield_now().await;
+        let (inputs, wakes) = *counts.lock().unwrap();
+        assert_eq!(
+            (inputs, wakes > 0),
+            (100, true),
+            "woken though inputs were waiting"
+        );
+        drop(handle);
     }
 }

@@ -5,6 +5,7 @@
 //! [`swarm::platform::Platform`] has another implementation here. Same seed, same run.
 
 mod clock;
+mod hosts;
 mod log;
 mod platform;
 mod reader;

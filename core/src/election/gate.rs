@@ -1,7 +1,13 @@
 //! The dispatch gate's queue: one linearizable read confirms the lease for all mutations that waited for it.
 
-use super::OpId;
-use super::record::Version;
+use std::time::Duration;
+
+use super::knowledge::Proof;
+use super::lease::operation_timeout;
+use super::record::{Reading, Version};
+use super::tenure::Tenure;
+use super::{Effect, Election, Fence, OpId};
+use crate::machine::{Effects, Wake};
 use crate::time::Mono;
 
 /// Mutations waiting at once; more are turned away.
@@ -75,5 +81,116 @@ impl Gate {
         let mut all = std::mem::take(&mut self.verifying);
         all.append(&mut self.waiting);
         all
+    }
+}
+
+impl Election {
+    pub(super) fn verified(
+        &mut self,
+        op: OpId,
+        reading: Option<Reading>,
+        out: &mut Effects<Effect>,
+    ) {
+        let Some(verify) = self.gate.verify.filter(|verify| verify.op == op) else {
+            self.stale_answers += 1;
+            return;
+        };
+        let tickets = self.gate.end();
+        let Some(reading) = reading else {
+            self.verify_failed(tickets);
+            return;
+        };
+        let confirmed = reading
+            .record()
+            .filter(|record| self.is_mine(record) && !record.released)
+            .map(|record| record.epoch);
+        self.learn(
+            reading,
+            Proof::Linearizable {
+                known: verify.known,
+            },
+            out,
+        );
+        match (self.authority(self.now), confirmed) {
+            (Some(authority), Some(epoch)) if authority.epoch == epoch => {
+                if !tickets.is_empty() {
+                    out.push(Effect::Open { tickets, epoch });
+                }
+            }
+            // Lapsed, or the read was overtaken: they wait; a loss refuses them in `settle`.
+            _ => self.gate.wait_again(tickets),
+        }
+    }
+
+    pub(super) fn verify_failed(&mut self, tickets: Vec<Ticket>) {
+        self.contact.failed();
+        self.gate.wait_again(tickets);
+        let pause = self
+            .random
+            .duration(Duration::from_millis(50), Duration::from_millis(150));
+        self.gate.retry_at = self.now + pause;
+    }
+
+    pub(super) fn arrived(&mut self, ticket: Ticket, out: &mut Effects<Effect>) {
+        let holds = matches!(self.tenure, Tenure::Holding(_));
+        match self.authority(self.now) {
+            Some(authority) if self.config.fence == Fence::Lease => {
+                out.push(Effect::Open {
+                    tickets: vec![ticket],
+                    epoch: authority.epoch,
+                });
+            }
+            _ if holds && self.gate.join(ticket) => {}
+            _ => out.push(Effect::Refuse {
+                tickets: vec![ticket],
+            }),
+        }
+    }
+
+    /// What follows from any step: waiting mutations, reads that are wanted, news.
+    pub(super) fn settle(&mut self, out: &mut Effects<Effect>) {
+        if !matches!(self.tenure, Tenure::Holding(_)) {
+            let tickets = self.gate.empty();
+            if !tickets.is_empty() {
+                out.push(Effect::Refuse { tickets });
+            }
+        }
+        if self
+            .gate
+            .verify
+            .is_some_and(|verify| self.now >= verify.until)
+        {
+            let tickets = self.gate.end();
+            self.verify_failed(tickets);
+        }
+        if self.wants_verify() && self.gate.verify.is_none() && self.now >= self.gate.retry_at {
+            let op = self.op();
+            let until = self.now + operation_timeout(self.config.lease) * 2;
+            self.gate.begin(Verify {
+                op,
+                known: self.knowledge.version(),
+                until,
+            });
+            out.push(Effect::Verify { op });
+        }
+        self.announce(out);
+    }
+
+    pub(super) fn wants_verify(&self) -> bool {
+        self.gate.doubt || (self.gate.has_waiting() && self.authority(self.now).is_some())
+    }
+
+    pub(super) fn verify_wake(&self) -> Option<Wake> {
+        match self.gate.verify {
+            Some(verify) => Some(Wake {
+                at: verify.until,
+                why: "verify unanswered",
+            }),
+            None if self.wants_verify() => Some(Wake {
+                at: self.gate.retry_at,
+                why: "verify again",
+            }),
+            None => None,
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::time::Mono;
 mod attempts;
 mod contact;
 mod gate;
+mod io;
 mod knowledge;
 #[cfg(test)]
 mod lab;
@@ -29,6 +30,7 @@ mod tenure;
 mod tests;
 
 pub use gate::{GATE_MAX, Ticket};
+pub use io::{Effect, ElectionConfig, Fence, Input, OpId, Resignation};
 pub use lease::Authority;
 pub use notices::{LossReason, Notice};
 pub use record::{LEASE_MS_MAX, Reading, Record, RecordError, SwapOutcome, Version, release_for};
@@ -36,106 +38,11 @@ pub use rules::Rule;
 
 use attempts::{Attempt, Attempts};
 use contact::Contact;
-use gate::{Gate, Verify};
+use gate::Gate;
 use knowledge::{Knowledge, Learnt, Proof};
-use lease::operation_timeout;
 use notices::Announced;
 use rules::Rules;
 use tenure::Tenure;
-
-/// Numbers the store operations a machine asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OpId(pub u64);
-
-/// Whether mutations wait for a linearizable read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fence {
-    /// Each mutation waits for a linearizable read that began after it arrived (about 1 ms).
-    #[default]
-    Verify,
-    /// The lease alone decides.
-    Lease,
-}
-
-/// What a manager brings into the election.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ElectionConfig {
-    /// Where other managers and clients reach this manager.
-    pub advertise: HostPort,
-    /// 128 random bits in hex, new at each start.
-    pub instance: String,
-    /// The lease, `L`.
-    pub lease: Duration,
-    /// How mutations are fenced.
-    pub fence: Fence,
-}
-
-/// Why a manager gives the lease up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resignation {
-    /// It ends: it will not compete again.
-    Stop,
-    /// An operator asked: it does not compete for one lease.
-    StepDown,
-}
-
-/// What happens to the election.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The watch or a plain read showed this; it may be stale.
-    Observed(Reading),
-    /// The watch or a plain read failed.
-    ObserveFailed,
-    /// A swap ended.
-    Swapped(OpId, SwapOutcome),
-    /// A verify ended; `None` if it failed.
-    Verified(OpId, Option<Reading>),
-    /// A mutation asks to be dispatched.
-    Arrived(Ticket),
-    /// A waiting mutation's client left.
-    Left(Ticket),
-    /// The managers heard of lately, this one included; written into the record by the primary.
-    Members(Vec<HostPort>),
-    /// Give the lease up.
-    Resign(Resignation),
-    /// After [`Effect::Quiesce`]: every dispatched mutation has left.
-    Flushed,
-}
-
-/// What the election wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Put `record` if the key is still at `expected` (`None`: does not exist). Answer with [`Input::Swapped`].
-    Swap {
-        /// Names the answer.
-        op: OpId,
-        /// The version the key must have.
-        expected: Option<Version>,
-        /// What to put.
-        record: Record,
-    },
-    /// Read the key linearizably. Answer with [`Input::Verified`].
-    Verify {
-        /// Names the answer.
-        op: OpId,
-    },
-    /// These mutations may leave under this epoch, if [`Authority::may_dispatch`] still says so when they do.
-    Open {
-        /// The mutations.
-        tickets: Vec<Ticket>,
-        /// The epoch that was confirmed.
-        epoch: u64,
-    },
-    /// These mutations were not dispatched and must not be: this manager is not the acting primary.
-    Refuse {
-        /// The mutations.
-        tickets: Vec<Ticket>,
-    },
-    /// Let dispatched mutations flush and say [`Input::Flushed`]; no new ones are let through.
-    Quiesce,
-    /// Something changed that others want to know.
-    Notify(Notice),
-}
 
 /// The election as seen by one manager. See the module's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -364,110 +271,6 @@ impl Election {
                     self.conflict_while_holding(epoch, out);
                 }
             }
-        }
-    }
-
-    fn verified(&mut self, op: OpId, reading: Option<Reading>, out: &mut Effects<Effect>) {
-        let Some(verify) = self.gate.verify.filter(|verify| verify.op == op) else {
-            self.stale_answers += 1;
-            return;
-        };
-        let tickets = self.gate.end();
-        let Some(reading) = reading else {
-            self.verify_failed(tickets);
-            return;
-        };
-        let confirmed = reading
-            .record()
-            .filter(|record| self.is_mine(record) && !record.released)
-            .map(|record| record.epoch);
-        self.learn(
-            reading,
-            Proof::Linearizable {
-                known: verify.known,
-            },
-            out,
-        );
-        match (self.authority(self.now), confirmed) {
-            (Some(authority), Some(epoch)) if authority.epoch == epoch => {
-                if !tickets.is_empty() {
-                    out.push(Effect::Open { tickets, epoch });
-                }
-            }
-            // Lapsed, or the read was overtaken: they wait; a loss refuses them in `settle`.
-            _ => self.gate.wait_again(tickets),
-        }
-    }
-
-    fn verify_failed(&mut self, tickets: Vec<Ticket>) {
-        self.contact.failed();
-        self.gate.wait_again(tickets);
-        let pause = self
-            .random
-            .duration(Duration::from_millis(50), Duration::from_millis(150));
-        self.gate.retry_at = self.now + pause;
-    }
-
-    fn arrived(&mut self, ticket: Ticket, out: &mut Effects<Effect>) {
-        let holds = matches!(self.tenure, Tenure::Holding(_));
-        match self.authority(self.now) {
-            Some(authority) if self.config.fence == Fence::Lease => {
-                out.push(Effect::Open {
-                    tickets: vec![ticket],
-                    epoch: authority.epoch,
-                });
-            }
-            _ if holds && self.gate.join(ticket) => {}
-            _ => out.push(Effect::Refuse {
-                tickets: vec![ticket],
-            }),
-        }
-    }
-
-    /// What follows from any step: waiting mutations, reads that are wanted, news.
-    fn settle(&mut self, out: &mut Effects<Effect>) {
-        if !matches!(self.tenure, Tenure::Holding(_)) {
-            let tickets = self.gate.empty();
-            if !tickets.is_empty() {
-                out.push(Effect::Refuse { tickets });
-            }
-        }
-        if self
-            .gate
-            .verify
-            .is_some_and(|verify| self.now >= verify.until)
-        {
-            let tickets = self.gate.end();
-            self.verify_failed(tickets);
-        }
-        if self.wants_verify() && self.gate.verify.is_none() && self.now >= self.gate.retry_at {
-            let op = self.op();
-            let until = self.now + operation_timeout(self.config.lease) * 2;
-            self.gate.begin(Verify {
-                op,
-                known: self.knowledge.version(),
-                until,
-            });
-            out.push(Effect::Verify { op });
-        }
-        self.announce(out);
-    }
-
-    fn wants_verify(&self) -> bool {
-        self.gate.doubt || (self.gate.has_waiting() && self.authority(self.now).is_some())
-    }
-
-    fn verify_wake(&self) -> Option<Wake> {
-        match self.gate.verify {
-            Some(verify) => Some(Wake {
-                at: verify.until,
-                why: "verify unanswered",
-            }),
-            None if self.wants_verify() => Some(Wake {
-                at: self.gate.retry_at,
-                why: "verify again",
-            }),
-            None => None,
         }
     }
 
