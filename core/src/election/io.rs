@@ -83,7 +83,7 @@ pub enum Effect {
         /// Names the answer.
         op: OpId,
     },
-    /// These mutations may leave under this epoch, if [`Authority::may_dispatch`] still says so when they do.
+    /// These mutations may leave under this epoch, if [`Authority::may_dispatch`](super::Authority::may_dispatch) still says so when they do.
     Open {
         /// The mutations.
         tickets: Vec<Ticket>,

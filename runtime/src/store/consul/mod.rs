@@ -1,6 +1,6 @@
 //! Consul: the lease through `/v1/txn`, watches as blocking queries, registrations bound to sessions.
 //!
-//! The request types are those of `consulrs`; they are executed by our own [`transport`] over the platform.
+//! The request types are those of `consulrs`; they are executed by a transport of our own over the platform.
 
 use std::sync::Arc;
 use std::time::Duration;
