@@ -41,6 +41,7 @@ pub use info::{ClusterInfo, HostInfo, Replication, Role};
 pub use list::{ContainerQuery, Row, write_rows};
 pub use lookup::LookupError;
 pub use network::Network;
+pub use objects::ObjectError;
 pub use volume::Volume;
 
 use lookup::Index;

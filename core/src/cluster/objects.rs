@@ -169,34 +169,39 @@ impl Cluster {
     }
 
     /// The network called `reference`, on an engine that answers if there is one: by ID, by name, by
-    /// `<engine>/<name>`, or by an unambiguous prefix of its ID.
-    #[must_use]
-    pub fn network(&self, reference: &str) -> Option<(&Engine, &Network)> {
+    /// `<engine>/<name>`, or by an unambiguous prefix of its ID; the first of these that matches anything decides.
+    ///
+    /// # Errors
+    /// [`ObjectError`] when none or several match.
+    pub fn network(&self, reference: &str) -> Result<(&Engine, &Network), ObjectError> {
         let short =
             |id: &str| id == reference || (reference.len() == 12 && id.starts_with(reference));
-        self.one_network(|_, network| short(&network.id))
-            .or_else(|| {
-                self.one_network(|engine, network| qualifies(engine, &network.name, reference))
-            })
-            .or_else(|| {
-                self.one_network(|_, network| {
-                    !reference.is_empty() && network.id.starts_with(reference)
-                })
-            })
-    }
-
-    fn one_network(&self, hit: impl Fn(&Engine, &Network) -> bool) -> Option<(&Engine, &Network)> {
-        let mut hits: Vec<_> = self
-            .validated()
-            .flat_map(|engine| engine.networks().map(move |network| (engine, network)))
-            .filter(|(engine, network)| hit(engine, network))
-            .collect();
+        let prefix = |id: &str| !reference.is_empty() && id.starts_with(reference);
+        let mut hits = self.networks_like(|_, network| short(&network.id));
+        if hits.is_empty() {
+            hits =
+                self.networks_like(|engine, network| qualifies(engine, &network.name, reference));
+        }
+        if hits.is_empty() {
+            hits = self.networks_like(|_, network| prefix(&network.id));
+        }
         let ids: BTreeSet<_> = hits.iter().map(|(_, network)| &network.id).collect();
         if ids.len() > 1 {
-            return None;
+            let names = hits
+                .iter()
+                .map(|(engine, network)| (*engine, network.name.as_str()));
+            return Err(ObjectError::ambiguous("network", reference, names));
         }
         hits.sort_by_key(|(engine, _)| !engine.is_healthy());
-        hits.first().copied()
+        let hit = hits.first().copied();
+        hit.ok_or_else(|| ObjectError::not_found("network", reference))
+    }
+
+    fn networks_like(&self, hit: impl Fn(&Engine, &Network) -> bool) -> Vec<(&Engine, &Network)> {
+        self.validated()
+            .flat_map(|engine| engine.networks().map(move |network| (engine, network)))
+            .filter(|(engine, network)| hit(engine, network))
+            .collect()
     }
 
     /// The answer to `GET /volumes`.
@@ -236,18 +241,72 @@ impl Cluster {
 
     /// The volume called `reference`, on an engine that answers if there is one. A volume of a driver other than
     /// `local` is the same on every engine; a local one on several engines needs `<engine>/<name>`.
-    #[must_use]
-    pub fn volume(&self, reference: &str) -> Option<(&Engine, &Volume)> {
+    ///
+    /// # Errors
+    /// [`ObjectError`] when none or several match.
+    pub fn volume(&self, reference: &str) -> Result<(&Engine, &Volume), ObjectError> {
         let mut hits: Vec<_> = self
             .validated()
             .flat_map(|engine| engine.volumes().map(move |volume| (engine, volume)))
             .filter(|(engine, volume)| qualifies(engine, &volume.name, reference))
             .collect();
-        if hits.len() > 1 {
-            hits.retain(|(_, volume)| !volume.is_local());
+        if hits.len() > 1 && hits.iter().all(|(_, volume)| volume.is_local()) {
+            let names = hits
+                .iter()
+                .map(|(engine, volume)| (*engine, volume.name.as_str()));
+            return Err(ObjectError::ambiguous("volume", reference, names));
         }
-        hits.sort_by_key(|(engine, _)| !engine.is_healthy());
-        hits.first().copied()
+        hits.sort_by_key(|(engine, volume)| (volume.is_local(), !engine.is_healthy()));
+        let hit = hits.first().copied();
+        hit.ok_or_else(|| ObjectError::not_found("volume", reference))
+    }
+}
+
+/// Why a reference does not lead to one network or volume.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Nothing matches.
+    #[error("No such {kind}: {reference}")]
+    NotFound {
+        /// `network` or `volume`.
+        kind: &'static str,
+        /// What was asked for.
+        reference: String,
+    },
+    /// Several match.
+    #[error("several engines have a {kind} {reference}: write one of {}", candidates.join(", "))]
+    Ambiguous {
+        /// `network` or `volume`.
+        kind: &'static str,
+        /// What was asked for.
+        reference: String,
+        /// `<engine>/<name>` of each, at most ten.
+        candidates: Vec<String>,
+    },
+}
+
+/// How many candidates an error names.
+const CANDIDATES_MAX: usize = 10;
+
+impl ObjectError {
+    fn not_found(kind: &'static str, reference: &str) -> Self {
+        let reference = reference.to_owned();
+        Self::NotFound { kind, reference }
+    }
+
+    fn ambiguous<'a>(
+        kind: &'static str,
+        reference: &str,
+        places: impl Iterator<Item = (&'a Engine, &'a str)>,
+    ) -> Self {
+        Self::Ambiguous {
+            kind,
+            reference: reference.to_owned(),
+            candidates: places
+                .take(CANDIDATES_MAX)
+                .map(|(engine, name)| format!("{}/{name}", engine.name()))
+                .collect(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use swarm_core::cluster::{LookupError, QueryError};
+use swarm_core::cluster::{LookupError, ObjectError, QueryError};
 use swarm_core::scheduler::PlaceError;
 
 use super::gate::NotPrimary;
@@ -85,6 +85,16 @@ impl From<LookupError> for ApiError {
         let status = match failure {
             LookupError::NotFound(_) => StatusCode::NOT_FOUND,
             LookupError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, failure.to_string())
+    }
+}
+
+impl From<ObjectError> for ApiError {
+    fn from(failure: ObjectError) -> Self {
+        let status = match failure {
+            ObjectError::NotFound { .. } => StatusCode::NOT_FOUND,
+            ObjectError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
         };
         Self::new(status, failure.to_string())
     }

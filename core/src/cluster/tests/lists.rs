@@ -294,11 +294,21 @@ fn local_networks_and_volumes_carry_their_engine() {
         names(&volumes, "Volumes"),
         ["node-0/data", "node-1/data", "shared"]
     );
-    assert!(cluster.network("bridge").is_none());
+    assert_eq!(
+        cluster.network("bridge").unwrap_err().to_string(),
+        "several engines have a network bridge: write one of node-0/bridge, node-1/bridge"
+    );
+    assert_eq!(
+        cluster.network("none at all").unwrap_err().to_string(),
+        "No such network: none at all"
+    );
     assert_eq!(cluster.network("node-1/bridge").unwrap().1.id, "bridge1");
     assert_eq!(cluster.network("over").unwrap().1.id, "over");
     assert_eq!(cluster.network("ov").unwrap().1.id, "over");
-    assert!(cluster.volume("data").is_none());
+    assert_eq!(
+        cluster.volume("data").unwrap_err().to_string(),
+        "several engines have a volume data: write one of node-0/data, node-1/data"
+    );
     assert_eq!(cluster.volume("node-1/data").unwrap().0.name(), "node-1");
     assert_eq!(cluster.volume("shared").unwrap().1.driver, "nfs");
 }

@@ -283,3 +283,24 @@ async fn headers_of_the_connection_and_of_managers_do_not_reach_the_engine_or_th
     assert_eq!(map.len(), 1);
     assert_eq!(map["x-registry-auth"], "kept");
 }
+
+#[tokio::test]
+async fn what_is_nowhere_is_not_found_among_objects_of_any_kind() {
+    let rig = Rig::new(2).await;
+    // What `docker inspect` asks for one after the other.
+    for (target, message) in [
+        ("containers/zz-1/json", "No such container: zz-1"),
+        ("images/zz-1/json", "No such image: zz-1"),
+        ("networks/zz-1", "No such network: zz-1"),
+        ("volumes/zz-1", "No such volume: zz-1"),
+        ("plugins/zz-1/json", "plugin \"zz-1\" not found"),
+    ] {
+        let reply = rig.ask("GET", &format!("/v1.41/{target}")).await;
+        assert_eq!(reply.status, 404, "{reply:?}");
+        assert_eq!(reply.message(), message);
+    }
+    let reply = rig.ask("GET", "/v1.41/networks/bridge").await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.message().contains("node-0/bridge"), "{reply:?}");
+    rig.close().await;
+}
