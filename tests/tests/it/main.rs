@@ -7,5 +7,6 @@
 mod acceptance;
 mod consul_double;
 mod dependencies;
+mod dev;
 mod engine_view;
 mod fixtures;
