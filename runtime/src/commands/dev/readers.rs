@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Request;
 use swarm_core::address::HostPort;
 use swarm_core::time::Mono;
-use tokio::sync::watch;
+use swarm_core::watch;
 
 use crate::http::body::{self, collect_limited};
 use crate::http::client::{Client, ClientConfig};

@@ -12,12 +12,12 @@ fn event(number: u64) -> String {
 /// A manager whose engines have seen events up to a number, and see more when told.
 struct Source {
     manager: Manager,
-    more: tokio::sync::watch::Sender<u64>,
+    more: Arc<swarm_core::watch::Sender<u64>>,
     asked: mpsc::UnboundedReceiver<String>,
 }
 
 async fn source(world: &World, name: &'static str, known: u64) -> Source {
-    let more = tokio::sync::watch::Sender::new(known);
+    let more = Arc::new(swarm_core::watch::Sender::new(known));
     let (seen, asked) = mpsc::unbounded_channel();
     let (numbers, platform) = (more.clone(), world.platform.clone());
     let service = move |call: Call| -> BoxFuture<'static, Served> {
