@@ -18,9 +18,6 @@ use crate::platform::BoxFuture;
 /// What an engine's list of containers with sizes may take.
 const LIST_BYTES_MAX: usize = 64 << 20;
 
-/// What an engine's description of a plugin may take.
-const PLUGIN_BYTES_MAX: usize = 1 << 20;
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Sized {
@@ -110,28 +107,6 @@ impl Api {
         };
         let path = self.engine_path(&call, &bare, &target)?;
         self.pass(&target, call, &path, question()).await
-    }
-
-    /// Asks every engine for a plugin: `docker inspect` looks among plugins too before it says that there is no such
-    /// object.
-    pub(super) async fn inspect_plugin(&self, name: &str, call: Call) -> Answer {
-        let targets = healthy_targets(&self.fleet.cluster().read(), call.request.version);
-        let path = call.request.route.path(None);
-        let asked: Vec<BoxFuture<'_, Result<_, ApiError>>> = targets
-            .into_iter()
-            .map(|target| {
-                let path = &path;
-                Box::pin(async move { self.ask(&target, path, "", PLUGIN_BYTES_MAX).await })
-                    as BoxFuture<'_, Result<_, ApiError>>
-            })
-            .collect();
-        for answer in join_all(asked).await {
-            if let (StatusCode::OK, text) = answer? {
-                return Ok(json_text(StatusCode::OK, text));
-            }
-        }
-        let message = format!("plugin {name:?} not found");
-        Err(ApiError::new(StatusCode::NOT_FOUND, message))
     }
 
     /// Passes a request about one image to an engine that has it and answers.

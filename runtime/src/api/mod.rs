@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, StatusCode};
 use swarm_core::api::{
-    self as routes, ApiVersion, ContainerAction, Fixed, ImageAction, Method, NetworkAction,
-    PluginAction, Route, VolumeAction,
+    self as routes, ApiVersion, ContainerAction, Fixed, ImageAction, Method, NetworkAction, Route,
+    VolumeAction,
 };
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::scheduler::Scheduler;
@@ -182,10 +182,6 @@ impl Api {
             Route::Volume(name, VolumeAction::Inspect) => {
                 let name = name.as_str().to_owned();
                 self.inspect_volume(&name, call).await
-            }
-            Route::Plugin(name, PluginAction::Inspect) => {
-                let name = name.as_str().to_owned();
-                self.inspect_plugin(&name, call).await
             }
             Route::Distribution(_) => self.pass_any(call).await,
             Route::Network(..) | Route::Volume(..) | Route::Plugin(..) | Route::Object(..) => {
