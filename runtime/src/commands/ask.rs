@@ -146,3 +146,6 @@ pub(super) fn printable(text: &str) -> String {
         .map(|letter| if letter.is_control() { '?' } else { letter })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ async fn watch(
         sleep(platform.as_ref(), LOOK_PERIOD).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
