@@ -130,7 +130,11 @@ async fn what_cannot_be_used_at_start_is_named() -> Result<()> {
     let nobody = ports::claim()?.to_string();
     refused(&["join", "--advertise", &nobody, CONSUL], &nobody).await?;
     let store = format!("consul://{nobody}/nodes");
-    refused(&["list", "--timeout", "2s", &store], &nobody).await
+    refused(&["list", "--timeout", "2s", &store], &nobody).await?;
+    for command in ["status", "step-down"] {
+        refused(&[command, "--host", &nobody, "--timeout", "2s"], &nobody).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
