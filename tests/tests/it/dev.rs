@@ -38,39 +38,8 @@ async fn a_newcomer_kills_the_primary_and_nothing_is_left_at_the_end() -> Result
     hello(&docker, &host).await?;
 
     let mark = dev.process.mark();
-    kill_process(pid(primary.pid)?, Signal::KILL)?;
-    let died = format!(
-        "{} (pid {}), primary, was killed (SIGKILL)",
-        primary.address, primary.pid
-    );
-    dev.process.wait_line_after(mark, &died, LIMIT).await?;
-    let takeover = dev
-        .process
-        .wait_line_after(mark, "took over, epoch 2", LIMIT)
-        .await?;
-    ensure!(
-        takeover.text.contains("; readers waited "),
-        "{}",
-        takeover.text
-    );
+    groups.insert(killed_and_back(&dev, primary, mark).await?);
     hello(&docker, &host).await?;
-    let back = format!("{} (pid ", primary.address);
-    let back = wait::until("the killed manager is back", LIMIT, async || {
-        let lines = dev.process.lines();
-        lines
-            .iter()
-            .skip(mark)
-            .find(|line| line.text.contains(&back) && line.text.ends_with("is back as replica"))
-            .and_then(|line| {
-                line.text
-                    .split(['(', ')'])
-                    .nth(1)?
-                    .strip_prefix("pid ")?
-                    .parse()
-                    .ok()
-            })
-    });
-    groups.insert(back.await?);
 
     let stepped = swarm(&["step-down", "--host", &host]).await?;
     ensure!(stepped.contains(" steps down (epoch 2)\n"), "{stepped}");
@@ -114,6 +83,42 @@ async fn no_manager_outlives_a_killed_dev() -> Result<()> {
     dev.process.signal(Signal::KILL)?;
     wait::until("all managers and guards end", GUARDS_LIMIT, async || {
         running(&groups).ok()?.is_empty().then_some(())
+    })
+    .await
+}
+
+/// Kills the primary, reads what is told about it, and waits for the process that takes its place.
+async fn killed_and_back(dev: &Dev, primary: &Shown, mark: usize) -> Result<i32> {
+    kill_process(pid(primary.pid)?, Signal::KILL)?;
+    let died = format!(
+        "{} (pid {}), primary, was killed (SIGKILL)",
+        primary.address, primary.pid
+    );
+    dev.process.wait_line_after(mark, &died, LIMIT).await?;
+    let takeover = dev
+        .process
+        .wait_line_after(mark, "took over, epoch 2", LIMIT)
+        .await?;
+    ensure!(
+        takeover.text.contains("; readers waited "),
+        "{}",
+        takeover.text
+    );
+    let back = format!("{} (pid ", primary.address);
+    wait::until("the killed manager is back", LIMIT, async || {
+        let lines = dev.process.lines();
+        lines
+            .iter()
+            .skip(mark)
+            .find(|line| line.text.contains(&back) && line.text.ends_with("is back as replica"))
+            .and_then(|line| {
+                line.text
+                    .split(['(', ')'])
+                    .nth(1)?
+                    .strip_prefix("pid ")?
+                    .parse()
+                    .ok()
+            })
     })
     .await
 }

@@ -132,7 +132,7 @@ impl Service for Silent {
     fn serve(&self, io: ModelIo) -> BoxFuture<()> {
         Box::pin(async move {
             let _kept_open = io;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     }
 }
