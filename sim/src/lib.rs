@@ -7,11 +7,13 @@
 mod clock;
 mod hosts;
 mod log;
+mod plan;
 mod platform;
 mod reader;
 mod world;
 
 pub use clock::HostClock;
+pub use plan::{Fault, Op, Outcome, Plan};
 pub use platform::SimPlatform;
 pub use reader::Readings;
-pub use world::{STORE, Violation, World, WorldConfig};
+pub use world::{Promise, STORE, Violation, World, WorldConfig};

@@ -1,6 +1,7 @@
 //! A whole cluster on simulated hosts, and what is true of it at every instant.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -50,9 +51,20 @@ impl Default for WorldConfig {
     }
 }
 
+/// Which kind of promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Something happened that must never happen.
+    Safety,
+    /// Something did not happen that must happen in the end.
+    Liveness,
+}
+
 /// A promise that did not hold, in words and at which simulated time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// Which kind.
+    pub promise: Promise,
     /// Since the start of the run.
     pub at: Duration,
     /// What happened.
@@ -71,6 +83,8 @@ pub struct World {
     root: Random,
     clock_error_ppm: u32,
     readers: Vec<String>,
+    /// How many faults cut each link at the moment.
+    cuts: BTreeMap<(String, String), u32>,
     outside: Outside,
     managers: Vec<ManagerHost>,
     store: Rc<OnceCell<Arc<Cluster>>>,
@@ -141,6 +155,7 @@ impl World {
         Self {
             sim,
             readers: Vec::new(),
+            cuts: BTreeMap::new(),
             root,
             clock_error_ppm: config.clock_error_ppm,
             outside,
@@ -178,7 +193,7 @@ impl World {
                 return Ok(name.clone());
             }
         }
-        Err(self.violated(format!("no primary within {limit:?}")))
+        Err(self.stuck(format!("no primary within {limit:?}")))
     }
 
     fn step(&mut self) -> Result<(), Violation> {
@@ -227,7 +242,17 @@ impl World {
     }
 
     fn violated(&mut self, what: String) -> Violation {
+        self.broken(Promise::Safety, what)
+    }
+
+    /// The end of a run that did not get where it must.
+    pub(crate) fn stuck(&mut self, what: String) -> Violation {
+        self.broken(Promise::Liveness, what)
+    }
+
+    fn broken(&mut self, promise: Promise, what: String) -> Violation {
         let violation = Violation {
+            promise,
             at: self.sim.elapsed(),
             what,
         };
@@ -285,16 +310,19 @@ impl World {
             .collect()
     }
 
-    /// Ends the manager's process at once, as `kill -9` does; its sockets close.
+    /// Ends the manager's process at once, as `kill -9` does; its sockets close. Nothing if it does not run.
     pub fn crash(&mut self, manager: &str) {
-        self.sim.crash(manager);
+        if self.sim.is_host_running(manager) {
+            self.sim.crash(manager);
+        }
         if let Some(host) = self.managers.iter().find(|host| host.name == manager) {
             host.seat.borrow_mut().take();
         }
     }
 
-    /// Starts the manager's process again.
+    /// Starts the manager's process anew, ending it first if it still runs.
     pub fn restart(&mut self, manager: &str) {
+        self.crash(manager);
         if let Some(host) = self.managers.iter().find(|host| host.name == manager) {
             host.stop.send_replace(false);
         }
@@ -308,28 +336,36 @@ impl World {
         }
     }
 
-    /// Lets nothing through between two hosts until [`World::heal`]; what is sent meanwhile waits, as it does where TCP
-    /// retransmits.
+    /// Lets nothing through between two hosts until as many [`World::heal`]s; what is sent meanwhile waits, as it does
+    /// where TCP retransmits.
     pub fn cut(&mut self, one: &str, other: &str) {
-        self.sim.hold(one, other);
+        let cuts = self.cuts.entry(link(one, other)).or_default();
+        *cuts += 1;
+        if *cuts == 1 {
+            self.sim.hold(one, other);
+        }
     }
 
-    /// Ends [`World::cut`].
+    /// Ends one [`World::cut`].
     pub fn heal(&mut self, one: &str, other: &str) {
-        self.sim.release(one, other);
+        let cuts = self.cuts.entry(link(one, other)).or_default();
+        if *cuts == 1 {
+            self.sim.release(one, other);
+        }
+        *cuts = cuts.saturating_sub(1);
     }
 
-    /// Cuts a host off from everybody.
+    /// Cuts a host off from every manager and the store.
     pub fn isolate(&mut self, host: &str) {
         for other in self.others(host) {
-            self.sim.hold(host, other.as_str());
+            self.cut(host, &other);
         }
     }
 
     /// Ends [`World::isolate`].
     pub fn rejoin(&mut self, host: &str) {
         for other in self.others(host) {
-            self.sim.release(host, other.as_str());
+            self.heal(host, &other);
         }
     }
 
@@ -340,4 +376,14 @@ impl World {
             .filter(|other| other != host)
             .collect()
     }
+}
+
+/// A link's name, whichever end comes first.
+fn link(one: &str, other: &str) -> (String, String) {
+    let (low, high) = if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    (low.to_owned(), high.to_owned())
 }

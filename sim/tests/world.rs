@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use swarm_models::consul::faults::Outage;
-use swarm_sim::{STORE, World, WorldConfig};
+use swarm_sim::{Plan, STORE, World, WorldConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -156,6 +156,24 @@ fn an_emptied_store_is_recovered_from_with_a_higher_epoch() {
         let (_, epoch) = world.acting().unwrap();
         assert!(epoch > 1, "seed {seed}");
     }
+}
+
+#[test]
+fn random_faults_break_no_promise() {
+    let mut terms = 0;
+    for seed in 0..4 {
+        let config = WorldConfig {
+            seed,
+            clock_error_ppm: 19_000,
+            ..WorldConfig::default()
+        };
+        let plan = Plan::draw(seed, &config, 20 * SECOND);
+        let outcome = plan
+            .run(&config)
+            .unwrap_or_else(|violation| panic!("seed {seed}, {violation}: {plan:?}"));
+        terms += outcome.terms;
+    }
+    assert!(terms > 4, "the faults change nothing");
 }
 
 #[test]
