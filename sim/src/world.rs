@@ -232,7 +232,9 @@ impl World {
             if last.is_some_and(|(_, last)| epoch <= last) && !repeats {
                 return Err(self.violated(format!("{name} acts in epoch {epoch}, which is over")));
             }
-            self.history.push((self.sim.elapsed(), name, epoch));
+            if !repeats {
+                self.history.push((self.sim.elapsed(), name, epoch));
+            }
         }
         self.acting = now;
         match self.log.first_error() {

@@ -160,20 +160,20 @@ fn an_emptied_store_is_recovered_from_with_a_higher_epoch() {
 
 #[test]
 fn random_faults_break_no_promise() {
-    let mut terms = 0;
-    for seed in 0..4 {
-        let config = WorldConfig {
-            seed,
-            clock_error_ppm: 19_000,
-            ..WorldConfig::default()
-        };
-        let plan = Plan::draw(seed, &config, 20 * SECOND);
-        let outcome = plan
-            .run(&config)
-            .unwrap_or_else(|violation| panic!("seed {seed}, {violation}: {plan:?}"));
-        terms += outcome.terms;
-    }
-    assert!(terms > 4, "the faults change nothing");
+    // Crashes, a clean stop, two isolated managers and a store that hangs, partly at the same time.
+    let config = WorldConfig {
+        seed: 5,
+        clock_error_ppm: 19_000,
+        ..WorldConfig::default()
+    };
+    let plan = Plan::draw(config.seed, &config, 40 * SECOND);
+    let outcome = plan
+        .run(&config)
+        .unwrap_or_else(|violation| panic!("{violation}: {plan:?}"));
+    assert!(
+        outcome.failed > 100,
+        "nobody noticed the faults: {outcome:?}"
+    );
 }
 
 #[test]
