@@ -28,7 +28,7 @@ pub struct Env {
     pub https_proxy: Option<String>,
     /// `no_proxy`
     pub no_proxy: Option<String>,
-    /// Whether [`END_WITH_STDIN`] is set.
+    /// Whether `SWARM_END_WITH_STDIN` is set.
     pub end_with_stdin: bool,
 }
 
