@@ -66,7 +66,10 @@ impl Reference {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c);
         let (Version::Tag(tail) | Version::Digest(tail)) = &version;
         let tail_fits = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
-        let good = !repository.is_empty()
+        // A colon in the last part of a path would be a second tag; before that it is a registry's port.
+        let name = repository.rsplit('/').next().unwrap_or_default();
+        let good = !name.is_empty()
+            && !name.contains(':')
             && repository.chars().all(fits)
             && !tail.is_empty()
             && tail.chars().all(tail_fits);
@@ -219,6 +222,13 @@ mod tests {
         let short = image.id.get(7..19).unwrap();
         assert!(image.answers_to("busybox:1") && image.answers_to(short));
         assert!(!image.answers_to("busybox") && !image.answers_to("beef1234"));
+    }
+
+    #[test]
+    fn a_name_with_two_tags_is_refused() {
+        assert_eq!(Reference::parse("0::@a"), None);
+        assert_eq!(Reference::parse("a:b:c"), None);
+        assert!(Reference::parse("registry:5000/a:b").is_some());
     }
 
     proptest! {
