@@ -188,10 +188,13 @@ impl TryFrom<RawManage> for Manage {
             return Err(ConfigError::Driver(raw.cluster_driver));
         }
         let (overcommit, create_retry) = cluster_options(&raw.cluster_options, &mut warnings)?;
-        let replication = raw
-            .replication
-            .then(|| replication(&raw, &discovery, &mut warnings))
-            .transpose()?;
+        let replication = if raw.replication {
+            Some(replication(&raw, &discovery, &mut warnings)?)
+        } else {
+            // A mistyped flag is a mistake even where it has no effect.
+            terms(&raw)?;
+            None
+        };
         let listen = listen_addresses(&raw.hosts, raw.hosts_env.as_deref())?;
         for address in listen.iter().filter(|address| !is_local(address)) {
             if raw.require_tls {
@@ -329,6 +332,20 @@ fn replication(
         ConfigError::AdvertiseMissingForReplication,
         warnings,
     )?;
+    let (lease, primary_wait, fence) = terms(raw)?;
+    if !discovery.discovery.is_store() {
+        return Err(ConfigError::ReplicationNeedsStore);
+    }
+    Ok(Replication {
+        advertise,
+        lease,
+        primary_wait,
+        fence,
+    })
+}
+
+/// The lease, how long requests wait for a primary, and the fence.
+fn terms(raw: &RawManage) -> Result<(Duration, Duration, Fence), ConfigError> {
     let lease = positive(
         "--replication-ttl",
         &raw.replication_ttl,
@@ -348,15 +365,7 @@ fn replication(
         "lease" => Fence::Lease,
         other => return Err(ConfigError::Fence(other.to_owned())),
     };
-    if !discovery.discovery.is_store() {
-        return Err(ConfigError::ReplicationNeedsStore);
-    }
-    Ok(Replication {
-        advertise,
-        lease,
-        primary_wait,
-        fence,
-    })
+    Ok((lease, primary_wait, fence))
 }
 
 /// Two flags of classic Swarm worked around a cache that missed events (defect E4).

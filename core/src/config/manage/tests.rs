@@ -273,12 +273,22 @@ fn the_checks_come_in_order() {
 }
 
 #[test]
-fn flags_of_replication_are_not_read_without_it() {
-    let manage = manage(valid(), |raw| {
-        raw.replication_ttl = "x".to_owned();
-        raw.advertise = some("nonsense");
-    });
-    assert_eq!(manage.replication, None);
+fn flags_of_replication_are_checked_without_it_too() {
+    let mends: [(Mend, &str); 3] = [
+        (
+            |raw| raw.replication_ttl = "x".to_owned(),
+            "--replication-ttl",
+        ),
+        (|raw| raw.primary_wait = "soon".to_owned(), "--primary-wait"),
+        (|raw| raw.fence = "maybe".to_owned(), "--fence"),
+    ];
+    for (mend, flag) in mends {
+        let mut raw = valid();
+        mend(&mut raw);
+        let error = Manage::try_from(raw).unwrap_err().to_string();
+        assert!(error.contains(flag), "{error}");
+    }
+    assert_eq!(Manage::try_from(valid()).unwrap().replication, None);
 }
 
 #[test]
