@@ -159,6 +159,12 @@ impl Election {
         OpId(self.next_op)
     }
 
+    /// The newest record, if it is this manager's and not given up.
+    fn live_own_record(&self) -> Option<&Record> {
+        let record = self.knowledge.record()?;
+        (self.is_mine(record) && !record.released).then_some(record)
+    }
+
     fn is_mine(&self, record: &Record) -> bool {
         record.instance == self.config.instance
     }
@@ -193,10 +199,7 @@ impl Election {
         match &self.tenure {
             Tenure::Holding(holding) => {
                 let epoch = holding.epoch;
-                let mine = self
-                    .knowledge
-                    .record()
-                    .is_some_and(|record| self.is_mine(record) && !record.released);
+                let mine = self.live_own_record().is_some();
                 if !mine {
                     self.conflict_while_holding(epoch, out);
                 }

@@ -150,10 +150,10 @@ impl Election {
 
     /// Only as a planted bug: takes a record that names this manager for authority.
     pub(super) fn believe_what_is_read(&mut self) {
-        let Some(record) = self.knowledge.record() else {
+        let Some(record) = self.live_own_record() else {
             return;
         };
-        if self.is_mine(record) && record.epoch > self.void_epoch && !record.released {
+        if record.epoch > self.void_epoch {
             self.tenure = Tenure::Holding(Holding {
                 epoch: record.epoch,
                 until: self.now + self.config.lease,

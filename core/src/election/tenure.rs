@@ -297,11 +297,7 @@ impl Election {
         };
         let patience = operation_timeout(self.config.lease);
         let in_flight = self.attempts.any_in_flight(self.now - patience).is_some();
-        let mine = self
-            .knowledge
-            .record()
-            .filter(|record| self.is_mine(record) && !record.released);
-        let beat = mine.map(|record| record.beat);
+        let beat = self.live_own_record().map(|record| record.beat);
         if self.now >= releasing.give_up || (beat.is_none() && !in_flight) {
             self.tenure = Tenure::Replica;
             out.push(Effect::Notify(Notice::Resigned));
@@ -328,10 +324,7 @@ impl Election {
             at: releasing.give_up,
             why: "the released lease ends",
         };
-        let mine = self
-            .knowledge
-            .record()
-            .is_some_and(|record| self.is_mine(record) && !record.released);
+        let mine = self.live_own_record().is_some();
         let release_sent = self
             .attempts
             .in_flight(releasing.epoch, since)
