@@ -17,5 +17,6 @@ pub mod machine;
 pub mod proxy;
 pub mod rng;
 pub mod scheduler;
+pub mod testbed;
 pub mod time;
 pub mod watch;

@@ -1,19 +1,15 @@
-//! Runs the shipping runtime of swarm on simulated hosts and judges it on true time.
+//! The testbed: proves the promises of swarm over hostile runs, finds the shortest story of a failure, and shows it.
 //!
-//! [`World`] is tier B of DESIGN section 7: managers, the Consul and engine doubles and clients on turmoil, with real
-//! HTTP bytes between them, host clocks of their own and faults. The runtime is the one that ships; only
-//! [`swarm::platform::Platform`] has another implementation here. Same seed, same run.
+//! A [`plan::Plan`] is a run as data. [`run::run`] runs it in one of two tiers: the [`lab`], the machines of `core` in an
+//! event loop, or the [`world`], the shipping runtime on turmoil. Checkers ([`judge`], [`history`]) see the truth and
+//! influence nothing. Same plan, same run: [`trace`] hashes every event.
 
-mod clock;
-mod hosts;
-mod log;
-mod plan;
-mod platform;
-mod reader;
-mod world;
-
-pub use clock::HostClock;
-pub use plan::{Fault, Op, Outcome, Plan};
-pub use platform::SimPlatform;
-pub use reader::Readings;
-pub use world::{Promise, STORE, Violation, World, WorldConfig};
+pub mod history;
+pub mod judge;
+pub mod lab;
+pub mod plan;
+pub mod property;
+pub mod report;
+pub mod run;
+pub mod trace;
+pub mod world;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::record::{Reading, Record, Version};
-use super::rules::{Rule, Rules};
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 /// How far a reading can be trusted.
@@ -91,7 +91,6 @@ impl Knowledge {
         reading: Reading,
         proof: Proof,
         stagger: Duration,
-        rules: Rules,
     ) -> Learnt {
         let went_back = match self.compare(&reading) {
             Order::Same => return Learnt::Nothing,
@@ -111,7 +110,7 @@ impl Knowledge {
             self.last_lease = Duration::from_millis(record.lease_ms);
         }
         self.ever_present |= reading.version().is_some();
-        let suspect = went_back && rules.keep(Rule::RollbackWait);
+        let suspect = went_back && !planted(Mutant::TrustsRollback);
         self.newest = Some(Sighting {
             reading,
             at: now,

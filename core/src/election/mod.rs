@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::address::HostPort;
 use crate::machine::{Digest, Effects, Machine, Wake};
 use crate::rng::Random;
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 mod attempts;
@@ -18,13 +19,10 @@ mod contact;
 mod gate;
 mod io;
 mod knowledge;
-#[cfg(test)]
-mod lab;
 pub mod lease;
 mod notices;
 mod record;
 mod replica;
-mod rules;
 mod tenure;
 #[cfg(test)]
 mod tests;
@@ -34,21 +32,44 @@ pub use io::{Effect, ElectionConfig, Fence, Input, OpId, Resignation};
 pub use lease::Authority;
 pub use notices::{LossReason, Notice};
 pub use record::{LEASE_MS_MAX, Reading, Record, RecordError, SwapOutcome, Version, release_for};
-pub use rules::Rule;
 
 use attempts::{Attempt, Attempts};
 use contact::Contact;
 use gate::Gate;
 use knowledge::{Knowledge, Learnt, Proof};
 use notices::Announced;
-use rules::Rules;
 use tenure::Tenure;
+
+/// Where a manager stands in the election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// A replica that waits.
+    Following,
+    /// A replica whose swap is under way.
+    Claiming,
+    /// The acting primary.
+    Acting,
+    /// The record is its own, the lease has ended.
+    Lapsed,
+    /// It gives the lease up.
+    Releasing,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 5] = [
+        Self::Following,
+        Self::Claiming,
+        Self::Acting,
+        Self::Lapsed,
+        Self::Releasing,
+    ];
+}
 
 /// The election as seen by one manager. See the module's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Election {
     config: ElectionConfig,
-    rules: Rules,
     random: Random,
     now: Mono,
     next_op: u64,
@@ -78,7 +99,6 @@ impl Election {
         Self {
             members: vec![config.advertise.clone()],
             config,
-            rules: Rules::default(),
             random,
             now: Mono::ZERO,
             next_op: 0,
@@ -98,12 +118,18 @@ impl Election {
         }
     }
 
-    /// The same with one rule out of force: what the checks must notice.
-    #[cfg(any(test, feature = "mutants"))]
+    /// Where this manager stands in the election at `now`: what the testbed's coverage counts.
     #[must_use]
-    pub fn without(mut self, rule: Rule) -> Self {
-        self.rules = Rules::without(rule);
-        self
+    pub fn standing(&self, now: Mono) -> Standing {
+        match &self.tenure {
+            Tenure::Holding(holding) if now < holding.until => Standing::Acting,
+            Tenure::Holding(_) => Standing::Lapsed,
+            Tenure::Releasing(_) => Standing::Releasing,
+            Tenure::Replica if self.attempts.any_in_flight(Mono::ZERO).is_some() => {
+                Standing::Claiming
+            }
+            Tenure::Replica => Standing::Following,
+        }
     }
 
     /// The right to act, if this manager holds the lease and it has not ended at `now`.
@@ -150,10 +176,6 @@ impl Election {
         self.stale_answers
     }
 
-    fn keep(&self, rule: Rule) -> bool {
-        self.rules.keep(rule)
-    }
-
     fn op(&mut self) -> OpId {
         self.next_op += 1;
         OpId(self.next_op)
@@ -177,9 +199,7 @@ impl Election {
     fn learn(&mut self, reading: Reading, proof: Proof, out: &mut Effects<Effect>) -> Learnt {
         self.contact.succeeded(self.now);
         let stagger = self.stagger();
-        let learnt = self
-            .knowledge
-            .note(self.now, reading, proof, stagger, self.rules);
+        let learnt = self.knowledge.note(self.now, reading, proof, stagger);
         match learnt {
             Learnt::Nothing => {}
             Learnt::Doubt => self.gate.doubt = true,
@@ -192,7 +212,7 @@ impl Election {
         self.notice_trouble(out);
         if let Some(record) = self.knowledge.record()
             && !self.is_mine(record)
-            && self.keep(Rule::EpochOrder)
+            && !planted(Mutant::OldEpochsCount)
         {
             self.void_epoch = self.void_epoch.max(record.epoch);
         }
@@ -205,7 +225,7 @@ impl Election {
                 }
             }
             Tenure::Replica => {
-                if !self.keep(Rule::AnswerOnly) {
+                if planted(Mutant::BelievesReads) {
                     self.believe_what_is_read();
                 }
             }

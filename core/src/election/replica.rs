@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::lease::{beat_interval, operation_timeout, takeover_wait};
 use super::record::{Reading, Record};
 use super::tenure::{Holding, Tenure};
-use super::{Effect, Election, Rule};
+use super::{Effect, Election};
 use crate::machine::{Effects, Wake};
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 /// Between the claims of two managers that see a free record at the same moment.
@@ -78,7 +79,7 @@ impl Election {
 
     fn full_wait(&self, lease: Duration) -> Duration {
         let wait = takeover_wait(lease);
-        if self.keep(Rule::TakeoverWait) {
+        if !planted(Mutant::TakesOverEarly) {
             wait
         } else {
             wait * 7 / 10
@@ -89,7 +90,7 @@ impl Election {
         let sighting = self.knowledge.newest()?;
         let unknown_lease = self.config.lease.max(self.knowledge.last_lease());
         Some(match &sighting.reading {
-            Reading::Absent if !self.knowledge.ever_present() || !self.keep(Rule::AbsentWait) => {
+            Reading::Absent if !self.knowledge.ever_present() || planted(Mutant::AbsentAtOnce) => {
                 (sighting.at, "no manager was ever primary")
             }
             Reading::Absent => (
@@ -138,8 +139,8 @@ impl Election {
         let (epoch, beat) = match (self.resumable(), self.knowledge.record()) {
             // A claim of ours that won without our hearing of it: renewed, it answers to this process.
             (Some(record), _) => (record.epoch, record.beat + 1),
-            (None, Some(record)) if !self.keep(Rule::HighestEpoch) => (record.epoch + 1, 0),
-            (None, None) if !self.keep(Rule::HighestEpoch) => (1, 0),
+            (None, Some(record)) if planted(Mutant::ForgetsEpochs) => (record.epoch + 1, 0),
+            (None, None) if planted(Mutant::ForgetsEpochs) => (1, 0),
             (None, _) => (self.knowledge.highest_epoch().max(self.void_epoch) + 1, 0),
         };
         let record = self.own_record(epoch, beat, false);

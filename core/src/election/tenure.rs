@@ -7,8 +7,9 @@ use super::knowledge::Proof;
 use super::lease::{Authority, beat_interval, operation_timeout};
 use super::notices::{LossReason, Notice};
 use super::record::{Reading, Record, Version};
-use super::{Effect, Election, Resignation, Rule};
+use super::{Effect, Election, Resignation};
 use crate::machine::{Effects, Wake};
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 /// How long dispatched mutations may flush before the lease is released.
@@ -77,7 +78,9 @@ impl Election {
             // An answer that arrives late shows an old version: no reason to doubt the newer one.
             self.gate.doubt = doubt;
         }
-        if attempt.record.released || (epoch <= self.void_epoch && self.keep(Rule::VoidOnResign)) {
+        if attempt.record.released
+            || (epoch <= self.void_epoch && !planted(Mutant::LateAnswersCount))
+        {
             return;
         }
         let held = self
@@ -88,10 +91,10 @@ impl Election {
             .knowledge
             .record()
             .is_none_or(|record| !self.is_mine(record) || record.epoch != epoch);
-        if (epoch < held || overtaken) && self.keep(Rule::EpochOrder) {
+        if (epoch < held || overtaken) && !planted(Mutant::OldEpochsCount) {
             return;
         }
-        let counted_from = if self.keep(Rule::SendTime) {
+        let counted_from = if !planted(Mutant::LeaseFromAnswer) {
             attempt.sent_at
         } else {
             self.now
@@ -116,7 +119,7 @@ impl Election {
 
     /// The record is not this manager's any more (or gone): it stops before anything else.
     pub(super) fn conflict_while_holding(&mut self, epoch: u64, out: &mut Effects<Effect>) {
-        if !self.keep(Rule::StopOnConflict) || !self.keep(Rule::OwnChain) {
+        if planted(Mutant::IgnoresConflict) {
             return;
         }
         let why = match self.knowledge.record() {
@@ -140,7 +143,7 @@ impl Election {
         self.tenure = Tenure::Replica;
         self.void_epoch = self.void_epoch.max(epoch);
         self.losses = (self.losses + 1).min(8);
-        if self.keep(Rule::BackOff) {
+        if !planted(Mutant::NoBackOff) {
             let longest = Duration::from_millis(1_500 << (self.losses - 1).min(3))
                 .min(Duration::from_secs(10));
             let pause = self.random.duration(Duration::from_millis(500), longest);
@@ -172,14 +175,14 @@ impl Election {
     }
 
     pub(super) fn wake_holding(&mut self, holding: &Holding, out: &mut Effects<Effect>) {
-        if self.now >= holding.until && !self.keep(Rule::Resume) {
+        if self.now >= holding.until && planted(Mutant::LapseIsLoss) {
             self.lose(holding.epoch, LossReason::RecordLost, out);
             return;
         }
         if self.now < self.next_beat(holding) {
             return;
         }
-        if !self.keep(Rule::StopOnConflict)
+        if planted(Mutant::IgnoresConflict)
             && self
                 .knowledge
                 .record()

@@ -1,0 +1,471 @@
+//! Judges roles, epochs and dispatches on true time, for both tiers. It sees everything and influences nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use swarm_core::election::lease::{CLOCK_RATE_ERROR_PER_MILLE, takeover_wait};
+use swarm_core::time::nanos;
+
+use crate::plan::{Family, Host, Op, Plan};
+use crate::property::{Property, Violation};
+use crate::trace::HostId;
+
+/// After the last fault managers may still have a wait of their own to sit out, and back-offs of up to 10 s.
+const SETTLE: Duration = Duration::from_secs(12);
+/// Two store outages closer than this may catch the holder between two tries; no promise is made for that.
+const OUTAGES_APART_MS: u64 = 9_000;
+
+/// Who acted from when on, in which epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// In true time, nanoseconds.
+    pub at: u64,
+    /// Who.
+    pub host: HostId,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+/// A failover that was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failover {
+    /// The kind of fault that caused it.
+    pub cause: String,
+    /// From the fault to the next primary, in microseconds of true time.
+    pub took_us: u64,
+    /// What it may take.
+    pub budget_us: u64,
+}
+
+/// The bounds that follow from a plan's knobs (DESIGN section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Loss of a host, partition, frozen process: `W·(1+ρ)` + two swaps + 100 ms.
+    pub host_loss: Duration,
+    /// Clean stop, step-down, crash of the process: notice + swaps + 100 ms.
+    pub clean: Duration,
+    /// How long two managers may believe in themselves outside the model: one lease.
+    pub overlap: Duration,
+}
+
+impl Budgets {
+    /// The bounds for `plan`.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let lease = Duration::from_millis(plan.knobs.lease_ms);
+        let exchange = Duration::from_micros(plan.knobs.latency_max_us) * 2
+            + Duration::from_millis(plan.knobs.tick_ms) * 2;
+        let drift = |time: Duration| time * (1_000 + CLOCK_RATE_ERROR_PER_MILLE) / 1_000;
+        Self {
+            host_loss: drift(takeover_wait(lease)) + exchange * 2 + Duration::from_millis(100),
+            // The guard reads and swaps, the successor hears of it and swaps.
+            clean: exchange * 5 + Duration::from_millis(100),
+            overlap: drift(lease) + exchange,
+        }
+    }
+
+    /// What a failover caused by `op` may take; `None` if `op` causes none.
+    #[must_use]
+    pub fn for_op(&self, op: &Op) -> Option<Duration> {
+        let concerns_primary = matches!(op.hosts().first(), Some(Host::Primary));
+        if !concerns_primary {
+            return None;
+        }
+        match op.family() {
+            Family::Operator => Some(self.clean),
+            Family::Process if matches!(op, Op::Kill { guard: true, .. }) => Some(self.clean),
+            Family::Process | Family::Link => Some(self.host_loss),
+            Family::Pause => matches!(op, Op::Pause { .. }).then_some(self.host_loss),
+            Family::Path
+            | Family::Clock
+            | Family::StoreLeader
+            | Family::StoreReads
+            | Family::StoreWrites
+            | Family::StoreData
+            | Family::Engine => None,
+        }
+    }
+}
+
+/// The drill under way.
+#[derive(Clone, Debug)]
+struct Drill {
+    began: u64,
+    cause: &'static str,
+    victim: HostId,
+    budget: u64,
+}
+
+/// Watches one run.
+#[derive(Debug)]
+pub struct Judge {
+    budgets: Budgets,
+    lease: u64,
+    verify: bool,
+    exclusive: bool,
+    one_epoch: bool,
+    violation: Option<Violation>,
+    acting: Vec<(HostId, u64)>,
+    terms: Vec<Term>,
+    /// Since when several act, outside the model.
+    overlap_since: Option<u64>,
+    /// Faults that have begun and not ended.
+    active: usize,
+    /// From then on only a drill may change the primary.
+    calm_from: Option<u64>,
+    drill: Option<Drill>,
+    failovers: Vec<Failover>,
+    released: BTreeMap<u64, u64>,
+    dispatched: u64,
+}
+
+impl Judge {
+    /// A judge of a run of `plan`.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            budgets: Budgets::of(plan),
+            lease: nanos(Duration::from_millis(plan.knobs.lease_ms)),
+            verify: plan.knobs.verify,
+            exclusive: plan.within_model(),
+            one_epoch: only_outages(plan),
+            violation: None,
+            acting: Vec::new(),
+            terms: Vec::new(),
+            overlap_since: None,
+            active: 0,
+            calm_from: None,
+            drill: None,
+            failovers: Vec::new(),
+            released: BTreeMap::new(),
+            dispatched: 0,
+        }
+    }
+
+    /// The first violation.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Takes a violation in unless there was one before.
+    pub fn fail(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Who has acted, oldest first; one entry for each epoch.
+    #[must_use]
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// Who acted at the last look.
+    #[must_use]
+    pub fn acting(&self) -> &[(HostId, u64)] {
+        &self.acting
+    }
+
+    /// The failovers measured.
+    #[must_use]
+    pub fn failovers(&self) -> &[Failover] {
+        &self.failovers
+    }
+
+    /// How many changes have left for engines.
+    #[must_use]
+    pub fn dispatched(&self) -> u64 {
+        self.dispatched
+    }
+
+    /// The faults have not struck yet, or are all over: from `now` on, after a while to settle, nothing may change.
+    pub fn calm(&mut self, now: u64, settled: bool) {
+        let settle = if settled {
+            0
+        } else {
+            nanos(SETTLE) + nanos(self.budgets.host_loss)
+        };
+        self.calm_from = Some(now + settle);
+    }
+
+    /// A fault begins: anything may change.
+    pub fn fault_began(&mut self) {
+        self.active += 1;
+        self.calm_from = None;
+    }
+
+    /// A fault ends.
+    pub fn fault_ended(&mut self) {
+        self.active = self.active.saturating_sub(1);
+    }
+
+    /// The drill begins: somebody else than `victim` must act within the budget of `op`.
+    pub fn drill_began(&mut self, now: u64, op: &Op, victim: HostId) {
+        self.calm_from = None;
+        if let Some(budget) = self.budgets.for_op(op) {
+            self.drill = Some(Drill {
+                began: now,
+                cause: op.kind(),
+                victim,
+                budget: nanos(budget),
+            });
+        }
+    }
+
+    /// Whether a drill waits for its failover.
+    #[must_use]
+    pub fn drilling(&self) -> bool {
+        self.drill.is_some()
+    }
+
+    /// Looks at who acts at `now`: everybody whose gate would let a change pass. Called after every step.
+    pub fn look(&mut self, now: u64, acting: &[(HostId, u64)]) {
+        self.check_drill(now);
+        if self.acting == acting {
+            self.check_overlap(now);
+            return;
+        }
+        self.acting = acting.to_vec();
+        self.check_overlap(now);
+        for &(host, epoch) in acting {
+            self.note_term(now, host, epoch);
+        }
+    }
+
+    fn check_overlap(&mut self, now: u64) {
+        if self.acting.len() < 2 {
+            self.overlap_since = None;
+            return;
+        }
+        let since = *self.overlap_since.get_or_insert(now);
+        let (aspect, allowed) = if self.exclusive {
+            ("", 0)
+        } else {
+            ("longer-than-a-lease", nanos(self.budgets.overlap))
+        };
+        if self.exclusive || now - since > allowed {
+            let what = format!("several managers act (host, epoch): {:?}", self.acting);
+            self.fail(Violation::new(Property::SinglePrimary, aspect, now, what));
+        }
+    }
+
+    fn note_term(&mut self, now: u64, host: HostId, epoch: u64) {
+        let last = self.terms.last().cloned();
+        if self
+            .terms
+            .iter()
+            .any(|term| (term.host, term.epoch) == (host, epoch))
+        {
+            return;
+        }
+        if let Some(last) = &last
+            && epoch <= last.epoch
+            && self.exclusive
+        {
+            let what = format!(
+                "host {host} acts in epoch {epoch} after epoch {}",
+                last.epoch
+            );
+            self.fail(Violation::new(Property::EpochOrder, "", now, what));
+        }
+        if last.is_some() && self.one_epoch && self.drill.is_none() && self.failovers.is_empty() {
+            let what = format!("epoch {epoch} though only the store was away");
+            self.fail(Violation::new(Property::Stability, "outage", now, what));
+        }
+        if last.is_some() && self.calm_from.is_some_and(|from| now >= from) {
+            let what = format!("host {host} begins epoch {epoch} though nothing is wrong");
+            self.fail(Violation::new(Property::Stability, "calm", now, what));
+        }
+        self.terms.push(Term {
+            at: now,
+            host,
+            epoch,
+        });
+        self.end_drill(now, host);
+    }
+
+    fn end_drill(&mut self, now: u64, host: HostId) {
+        let Some(drill) = self.drill.take_if(|drill| drill.victim != host) else {
+            return;
+        };
+        self.failovers.push(Failover {
+            cause: drill.cause.to_owned(),
+            took_us: (now - drill.began) / 1_000,
+            budget_us: drill.budget / 1_000,
+        });
+    }
+
+    fn check_drill(&mut self, now: u64) {
+        let Some(drill) = &self.drill else { return };
+        if now - drill.began > drill.budget {
+            let what = format!(
+                "nobody took over within {:.3} s after {}",
+                Duration::from_nanos(drill.budget).as_secs_f64(),
+                drill.cause
+            );
+            let aspect = drill.cause;
+            self.drill = None;
+            self.fail(Violation::new(Property::Failover, aspect, now, what));
+        }
+    }
+
+    /// The store took the release of `epoch`.
+    pub fn released(&mut self, now: u64, epoch: u64) {
+        self.released.entry(epoch).or_insert(now);
+    }
+
+    /// A change of `epoch` left `host` for an engine; `acting` is the epoch in which the host acts by its own clock.
+    pub fn dispatched_by(&mut self, now: u64, host: HostId, epoch: u64, acting: Option<u64>) {
+        self.dispatched += 1;
+        if acting != Some(epoch) {
+            let what = format!(
+                "host {host} dispatched a change of epoch {epoch} outside its lease ({acting:?})"
+            );
+            self.fail(Violation::new(
+                Property::DispatchInLease,
+                "no-lease",
+                now,
+                what,
+            ));
+        }
+        // One confirmation may have been under way when the next epoch began.
+        let newer = self.terms.iter().find(|term| term.epoch > epoch);
+        let slack = self.lease / 2;
+        if let Some(newer) = newer
+            && (self.verify || self.exclusive)
+            && now > newer.at + if self.exclusive { 0 } else { slack }
+        {
+            let what = format!(
+                "host {host} dispatched a change of epoch {epoch} after epoch {} had begun",
+                newer.epoch
+            );
+            self.fail(Violation::new(
+                Property::DispatchInLease,
+                "old-epoch",
+                now,
+                what,
+            ));
+        }
+        if let Some(at) = self.released.get(&epoch)
+            && now > *at
+        {
+            let what =
+                format!("host {host} dispatched a change of epoch {epoch}, which was released");
+            self.fail(Violation::new(Property::ReleaseFinal, "", now, what));
+        }
+    }
+}
+
+/// Whether nothing but the whole store is away, now and then, so that the epoch must stay.
+fn only_outages(plan: &Plan) -> bool {
+    let store_only = plan.faults.iter().all(|fault| match &fault.op {
+        Op::Kill { host, .. } | Op::Pause { host } => {
+            plan.topology.stores == 1 && matches!(host, Host::Store(_) | Host::StoreLeader)
+        }
+        other => matches!(other, Op::NoStoreLeader | Op::NewStoreLeader),
+    });
+    let mut spans: Vec<(u64, u64)> = plan
+        .faults
+        .iter()
+        .map(|fault| (fault.at_ms, fault.end_ms()))
+        .collect();
+    spans.sort_unstable();
+    let apart = spans
+        .iter()
+        .zip(spans.iter().skip(1))
+        .all(|((_, end), (start, _))| start.saturating_sub(*end) >= OUTAGES_APART_MS);
+    store_only && apart && plan.knobs.loss_per_mille == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Fault;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn broken(judge: &Judge) -> Option<String> {
+        judge.violation().map(Violation::signature)
+    }
+
+    #[test]
+    fn two_primaries_are_one_too_many() {
+        let mut judge = Judge::new(&Plan::default());
+        judge.look(0, &[(0, 1)]);
+        judge.look(1, &[(0, 1), (1, 2)]);
+        assert_eq!(broken(&judge).as_deref(), Some("single-primary"));
+    }
+
+    #[test]
+    fn outside_the_model_two_may_believe_in_themselves_for_a_lease() {
+        let mut plan = Plan::default();
+        plan.faults.push(Fault {
+            id: 1,
+            at_ms: 0,
+            lasts_ms: 1,
+            op: Op::Wipe,
+        });
+        let mut judge = Judge::new(&plan);
+        judge.look(0, &[(0, 1), (1, 2)]);
+        judge.look(2 * SECOND, &[(0, 1), (1, 2)]);
+        assert_eq!(broken(&judge), None);
+        judge.look(3 * SECOND, &[(0, 1), (1, 2)]);
+        assert_eq!(
+            broken(&judge).as_deref(),
+            Some("single-primary.longer-than-a-lease")
+        );
+    }
+
+    #[test]
+    fn an_epoch_is_never_used_again() {
+        let mut judge = Judge::new(&Plan::default());
+        judge.look(0, &[(0, 2)]);
+        judge.look(1, &[]);
+        judge.look(2, &[(0, 2)]);
+        assert_eq!(broken(&judge), None, "a lapsed holder resumes its epoch");
+        judge.look(3, &[(1, 2)]);
+        assert_eq!(broken(&judge).as_deref(), Some("epoch-order"));
+    }
+
+    #[test]
+    fn a_drill_has_its_budget() {
+        let op = Op::Kill {
+            host: Host::Primary,
+            guard: true,
+        };
+        let mut judge = Judge::new(&Plan::default());
+        judge.look(0, &[(0, 1)]);
+        judge.drill_began(SECOND, &op, 0);
+        judge.look(SECOND + 20_000_000, &[(1, 2)]);
+        assert_eq!(judge.failovers()[0].took_us, 20_000);
+        judge.drill_began(2 * SECOND, &op, 1);
+        judge.look(3 * SECOND, &[]);
+        assert_eq!(broken(&judge).as_deref(), Some("failover.kill"));
+    }
+
+    #[test]
+    fn a_change_in_calm_weather_needs_a_cause() {
+        let mut judge = Judge::new(&Plan::default());
+        judge.look(0, &[(0, 1)]);
+        judge.calm(1, true);
+        judge.look(2, &[(1, 2)]);
+        assert_eq!(broken(&judge).as_deref(), Some("stability.outage"));
+    }
+
+    #[test]
+    fn a_dispatch_needs_its_own_lease() {
+        let mut judge = Judge::new(&Plan::default());
+        judge.look(0, &[(0, 1)]);
+        judge.dispatched_by(1, 0, 1, Some(1));
+        assert_eq!(broken(&judge), None);
+        judge.released(2, 1);
+        judge.dispatched_by(3, 0, 1, Some(1));
+        assert_eq!(broken(&judge).as_deref(), Some("release-final"));
+        let mut judge = Judge::new(&Plan::default());
+        judge.dispatched_by(1, 0, 1, None);
+        assert_eq!(
+            broken(&judge).as_deref(),
+            Some("dispatch-in-lease.no-lease")
+        );
+    }
+}
