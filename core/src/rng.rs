@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::time::Duration;
 
+use crate::testbed::disturbance;
 use crate::time::nanos;
 
 /// A seeded stream of random numbers, the same on every platform (`ChaCha` with 8 rounds).
@@ -34,7 +35,7 @@ impl Random {
             .fold(self.key ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
             });
-        Self::new(seed)
+        Self::new(seed.wrapping_add(disturbance()))
     }
 
     /// The next 64 bits.

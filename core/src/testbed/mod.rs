@@ -14,4 +14,5 @@ pub use mutant::Mutant;
 pub use mutant::{Planted, plant};
 
 pub use mark::reach;
+pub(crate) use mutant::disturbance;
 pub use mutant::planted;

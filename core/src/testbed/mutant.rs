@@ -59,11 +59,13 @@ pub enum Mutant {
     SkipsEvents,
     /// Tunnels to a former primary stay open.
     KeepsTunnels,
+    /// Random streams depend on what else the process did: no promise is broken, but a run does not repeat.
+    Unrepeatable,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -92,6 +94,7 @@ impl Mutant {
         Self::RepeatsEvents,
         Self::SkipsEvents,
         Self::KeepsTunnels,
+        Self::Unrepeatable,
     ];
 
     /// Its name in reports and on command lines, for instance `lease-from-answer`.
@@ -120,6 +123,24 @@ pub fn planted(mutant: Mutant) -> bool {
 #[must_use]
 pub const fn planted(_mutant: Mutant) -> bool {
     false
+}
+
+/// What [`Mutant::Unrepeatable`] adds to the seeds of random streams: 0 unless it is planted.
+#[cfg(any(test, feature = "testbed"))]
+pub(crate) fn disturbance() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static DRAWS: AtomicU64 = AtomicU64::new(0);
+    if planted(Mutant::Unrepeatable) {
+        DRAWS.fetch_add(1, Ordering::Relaxed)
+    } else {
+        0
+    }
+}
+
+/// Nothing: planted bugs exist in test builds only.
+#[cfg(not(any(test, feature = "testbed")))]
+pub(crate) const fn disturbance() -> u64 {
+    0
 }
 
 #[cfg(any(test, feature = "testbed"))]

@@ -32,7 +32,33 @@ fn the_released_binary_reaches_no_simulator() -> Result<()> {
     Ok(())
 }
 
-/// Guards the two tests above: a graph without edges would pass them all.
+#[test]
+fn the_released_binary_has_no_planted_bugs() -> Result<()> {
+    const FEATURE: &str = "swarm-core feature \"testbed\"";
+    let released = features_of("swarm")?;
+    ensure!(!released.contains(FEATURE), "swarm is built with {FEATURE}");
+    // Otherwise the name of the feature has changed, and the check above says nothing.
+    let simulated = features_of("swarm-sim")?;
+    ensure!(simulated.contains(FEATURE), "swarm-sim lacks {FEATURE}");
+    Ok(())
+}
+
+/// What `package` is built with, when it alone is asked for.
+fn features_of(package: &str) -> Result<String> {
+    let arguments = [
+        "tree",
+        "--locked",
+        "-e",
+        "features,no-dev",
+        "--prefix",
+        "none",
+        "-p",
+        package,
+    ];
+    cargo(&arguments)
+}
+
+/// Guards the first two tests: a graph without edges would pass them all.
 #[test]
 fn the_graph_knows_what_the_runtime_is_made_of() -> Result<()> {
     let graph = Graph::of_workspace()?;
@@ -50,6 +76,22 @@ fn the_graph_knows_what_the_runtime_is_made_of() -> Result<()> {
     Ok(())
 }
 
+fn cargo(arguments: &[&str]) -> Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .context("running cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Who needs whom to be built, with all features: normal and build dependencies, not those of tests.
 struct Graph {
     names: BTreeMap<String, String>,
@@ -58,23 +100,13 @@ struct Graph {
 
 impl Graph {
     fn of_workspace() -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args([
-                "metadata",
-                "--format-version=1",
-                "--locked",
-                "--all-features",
-            ])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .context("running cargo metadata")?;
-        ensure!(
-            output.status.success(),
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let arguments = [
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--all-features",
+        ];
+        let metadata: Value = serde_json::from_str(&cargo(&arguments)?)?;
         let names = array(&metadata, "packages")
             .iter()
             .filter_map(|package| Some((text(package, "id")?, text(package, "name")?)))
