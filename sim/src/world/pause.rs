@@ -121,6 +121,12 @@ impl Gate {
         self.wake_parked();
     }
 
+    /// Whether fault `id` is what keeps the machine frozen.
+    pub(crate) fn thaws(&self, id: u32) -> bool {
+        let state = self.lock();
+        state.frozen.len() == 1 && state.frozen.contains(&id)
+    }
+
     /// The process is gone, and with it that it was stopped.
     pub(crate) fn process_ended(&self) {
         let mut state = self.lock();
