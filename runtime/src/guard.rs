@@ -13,10 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use swarm_core::address::HostPort;
-use swarm_core::discovery::{KeyLayout, Secret};
+use swarm_core::config::Manage;
+use swarm_core::discovery::{Discovery, KeyLayout, Secret};
 use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{SwapOutcome, release_for};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use swarm_core::testbed::{Mutant, planted};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +34,7 @@ pub const COMMAND: &str = "guard";
 /// Between two tries at a store that does not answer.
 const RETRY: Duration = Duration::from_millis(20);
 /// Between two guards, when one ends before its manager.
-const RESTART: Duration = Duration::from_secs(1);
+pub const RESTART: Duration = Duration::from_secs(1);
 /// The order is a few hundred bytes.
 const ORDER_BYTES_MAX: usize = 64 * 1024;
 
@@ -53,6 +55,38 @@ pub struct Order {
     pub lease_ms: u64,
 }
 
+impl Order {
+    /// What the guard of a manager with `config` has to know; none without an election. `instance` is the manager's
+    /// process.
+    #[must_use]
+    pub fn of(config: &Manage, instance: &str) -> Option<Self> {
+        let replication = config.replication.as_ref()?;
+        let Discovery::Consul { servers, prefix } = &config.discovery.discovery else {
+            return None;
+        };
+        let options = &config.discovery.options;
+        let token = options.consul_token.as_ref();
+        Some(Self {
+            servers: servers.clone(),
+            token: token.map(|token| token.reveal().to_owned()),
+            prefix: prefix.clone(),
+            kv_path: options.kv_path.clone(),
+            instance: instance.to_owned(),
+            lease_ms: u64::try_from(replication.lease.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// The line that goes through the pipe.
+    ///
+    /// # Errors
+    /// Never in practice: an order is plain strings and numbers.
+    pub fn to_line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
 /// Runs as a guard until the manager is gone and its lease released, or not worth releasing any more.
 ///
 /// # Errors
@@ -63,17 +97,27 @@ pub async fn run(platform: SharedPlatform) -> anyhow::Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .context("cannot open the pipe to the manager")?;
-    let mut pipe = BufReader::new(
-        pipe::Receiver::from_owned_fd(stdin).context("standard input is not a pipe")?,
-    );
+    let pipe = pipe::Receiver::from_owned_fd(stdin).context("standard input is not a pipe")?;
+    attend(&platform, pipe).await
+}
+
+/// Reads the order from the manager's pipe, waits for the pipe's end, and releases what the manager held.
+///
+/// # Errors
+/// When the order cannot be read, or the store did not answer as long as there was something to gain.
+pub async fn attend(
+    platform: &SharedPlatform,
+    pipe: impl AsyncRead + Unpin + Send,
+) -> anyhow::Result<()> {
+    let mut pipe = BufReader::new(pipe);
     let mut line = String::new();
     let limit = u64::try_from(ORDER_BYTES_MAX).unwrap_or(u64::MAX);
     (&mut pipe).take(limit).read_line(&mut line).await?;
     let order: Order =
         serde_json::from_str(&line).context("the manager's order cannot be understood")?;
     let mut rest = [0_u8; 64];
-    while pipe.read(&mut rest).await? > 0 {}
-    release(&platform, order).await
+    while !planted(Mutant::GuardReleasesTheLiving) && pipe.read(&mut rest).await? > 0 {}
+    release(platform, order).await
 }
 
 fn ignore_signals() -> io::Result<Vec<Signal>> {
@@ -174,8 +218,6 @@ async fn start(order: &Order) -> anyhow::Result<(Child, ChildStdin)> {
     let Some(mut pipe) = child.stdin.take() else {
         bail!("the guard has no pipe")
     };
-    let mut line = serde_json::to_vec(order)?;
-    line.push(b'\n');
-    pipe.write_all(&line).await?;
+    pipe.write_all(&order.to_line()?).await?;
     Ok((child, pipe))
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use swarm_core::cluster::HostInfo;
 use swarm_core::config::Manage;
-use swarm_core::discovery::Discovery;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
@@ -26,7 +25,7 @@ pub async fn manage(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot listen for signals")?;
     let instance = platform.random("instance").hex(16);
-    if let Some(order) = guard_order(&config, &instance) {
+    if let Some(order) = Order::of(&config, &instance) {
         guard::keep(&platform, order);
     }
     let manager = Arc::new(Manager::start(&platform, &config, &instance, host).await?);
@@ -64,25 +63,4 @@ pub async fn until_stdin_ends(
         done = work => done,
         ended = ended => ended.context("cannot read standard input"),
     }
-}
-
-/// What the guard of this manager has to know; none without an election.
-fn guard_order(config: &Manage, instance: &str) -> Option<Order> {
-    let replication = config.replication.as_ref()?;
-    let Discovery::Consul { servers, prefix } = &config.discovery.discovery else {
-        return None;
-    };
-    Some(Order {
-        servers: servers.clone(),
-        token: config
-            .discovery
-            .options
-            .consul_token
-            .as_ref()
-            .map(|token| token.reveal().to_owned()),
-        prefix: prefix.clone(),
-        kv_path: config.discovery.options.kv_path.clone(),
-        instance: instance.to_owned(),
-        lease_ms: u64::try_from(replication.lease.as_millis()).unwrap_or(u64::MAX),
-    })
 }

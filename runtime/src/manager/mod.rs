@@ -20,9 +20,9 @@ use crate::api::{Api, Gate, OpenGate};
 use crate::discovery::{Source, follow};
 use crate::election::{ElectionView, Elector};
 use crate::engine::Engines;
+use crate::http::Server;
 use crate::http::client::{Client, ClientConfig};
 use crate::http::server::ServerConfig;
-use crate::http::{Handler, Server};
 use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
 use crate::store;
@@ -49,6 +49,7 @@ pub struct Manager {
     elector: Option<Arc<Elector>>,
     server: Server,
     engines: Engines,
+    proxy: Arc<Proxy>,
 }
 
 impl Manager {
@@ -98,8 +99,9 @@ impl Manager {
             client: &client,
             engines: &engines,
         };
-        let handler = parts.assemble(elector.clone(), host, scheduler);
-        let server = Server::new(platform.clone(), ServerConfig::default(), handler);
+        let front = parts.assemble(elector.clone(), host, scheduler);
+        let proxy = front.proxy.clone();
+        let server = Server::new(platform.clone(), ServerConfig::default(), front);
         for listener in listeners {
             server.serve(listener);
         }
@@ -111,6 +113,7 @@ impl Manager {
             elector,
             server,
             engines,
+            proxy,
         })
     }
 
@@ -124,6 +127,12 @@ impl Manager {
     #[must_use]
     pub fn engines(&self) -> &Engines {
         &self.engines
+    }
+
+    /// What becomes of the requests of its clients.
+    #[must_use]
+    pub fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
     }
 
     /// Hands the lease over, then lets requests that are under way end, for a few seconds at most.
@@ -150,7 +159,7 @@ impl Parts<'_> {
         elector: Option<Arc<Elector>>,
         host: HostInfo,
         scheduler: Scheduler,
-    ) -> Arc<dyn Handler> {
+    ) -> Arc<Front> {
         let peers = elector
             .as_ref()
             .map(|elector| Peers::start(self.platform, self.client.clone(), elector.clone()));

@@ -1,116 +1,184 @@
-//! The hosts of a world: what runs on each, and what the world keeps hold of.
+//! The hosts of a world and the processes on them.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use swarm::election::Elector;
-use swarm::manager::Manager;
-use swarm::platform::{Platform, SharedPlatform};
-use swarm_core::address::HostPort;
-use swarm_core::cluster::HostInfo;
-use swarm_core::config::{Manage, RawDiscovery, RawManage};
+use swarm::platform::BoxFuture;
 use swarm_core::rng::Random;
-use swarm_core::watch;
-use swarm_models::{BoxIo, Service};
 use turmoil::Sim;
-use turmoil::net::TcpListener;
 
-use crate::clock::HostClock;
-use crate::platform::{Outside, SimPlatform};
-use crate::world::{MANAGER_PORT, STORE, STORE_PORT};
+use super::clock::HostClock;
+use super::io::{Directory, Wires};
+use super::pause::{Gate, Gated};
+use super::platform::SimPlatform;
+use super::tap::Tap;
+use super::witness::{SharedWitness, TrueTime};
+use crate::plan::{Host, Plan};
+use crate::trace::{HostId, Kind};
 
-/// What the world sees of one manager process: nothing when it does not run.
-pub(crate) type Seat = Rc<RefCell<Option<Arc<Elector>>>>;
-
-pub(crate) struct ManagerHost {
-    pub(crate) name: String,
-    pub(crate) seat: Seat,
-    pub(crate) stop: watch::Sender<bool>,
+/// What runs on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Server of the store, counted from 1.
+    Store(u8),
+    /// `swarm manage`.
+    Manager(u8),
+    /// The guard of a manager, on the same machine.
+    Guard(u8),
+    /// A Docker Engine.
+    Engine(u8),
+    /// `swarm join` for an engine, on the same machine.
+    Agent(u8),
+    /// A client.
+    Client(u8),
 }
 
-/// A platform with a clock of its own within `error_ppm` of the true rate.
-pub(crate) fn platform(random: &Random, error_ppm: u32, outside: &Outside) -> SimPlatform {
-    let mut draw = random.fork("clock");
-    let rate =
-        i64::try_from(draw.below(2 * u64::from(error_ppm) + 1)).unwrap_or(0) - i64::from(error_ppm);
-    let clock = HostClock {
-        offset: draw.below(1 << 50),
-        rate_ppm: i32::try_from(rate).unwrap_or(0),
-        wall_offset_seconds: i64::try_from(draw.below(7_200)).unwrap_or(0) - 3_600,
-    };
-    SimPlatform::new(clock, outside.clone(), random.clone())
-}
+impl Role {
+    /// The roles of everybody in `plan`, in the order of their host numbers.
+    pub(crate) fn all(plan: &Plan, clients: usize) -> Vec<Self> {
+        let topology = plan.topology;
+        let clients = u8::try_from(clients).unwrap_or(u8::MAX);
+        let agents = if topology.agents { topology.engines } else { 0 };
+        let mut all: Vec<Self> = Vec::new();
+        all.extend((1..=topology.stores).map(Self::Store));
+        all.extend((1..=topology.managers).map(Self::Manager));
+        all.extend((1..=topology.engines).map(Self::Engine));
+        all.extend((1..=clients).map(Self::Client));
+        all.extend((1..=topology.managers).map(Self::Guard));
+        all.extend((1..=agents).map(Self::Agent));
+        all
+    }
 
-/// A host that serves a double. It is made on the host, since its timers run there.
-pub(crate) fn serve(
-    sim: &mut Sim<'static>,
-    name: &str,
-    port: u16,
-    double: impl Fn() -> Arc<dyn Service> + 'static,
-) {
-    sim.host(name, move || {
-        let service = double();
-        async move {
-            let listener = TcpListener::bind(("0.0.0.0", port)).await?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                tokio::task::spawn_local(service.serve(Box::new(stream) as BoxIo));
-            }
+    /// Its host's name.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Store(n) => format!("s{n}"),
+            Self::Manager(n) => format!("m{n}"),
+            Self::Guard(n) => format!("g{n}"),
+            Self::Engine(n) => format!("e{n}"),
+            Self::Agent(n) => format!("a{n}"),
+            Self::Client(n) => format!("c{n}"),
         }
-    });
+    }
+
+    /// What plans call it; `None` for what lives on another's machine.
+    pub(crate) fn host(self) -> Option<Host> {
+        match self {
+            Self::Store(n) => Some(Host::Store(n)),
+            Self::Manager(n) => Some(Host::Manager(n)),
+            Self::Engine(n) => Some(Host::Engine(n)),
+            Self::Client(n) => Some(Host::Client(n)),
+            Self::Guard(_) | Self::Agent(_) => None,
+        }
+    }
+
+    /// Who lives on the same machine and goes down with it.
+    pub(crate) fn housemate(self) -> Option<Self> {
+        match self {
+            Self::Manager(n) => Some(Self::Guard(n)),
+            Self::Engine(n) => Some(Self::Agent(n)),
+            Self::Store(_) | Self::Guard(_) | Self::Agent(_) | Self::Client(_) => None,
+        }
+    }
 }
 
-pub(crate) fn add_manager(
+/// A process told the world that it is over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Over(Arc<Mutex<Option<Result<(), String>>>>);
+
+impl Over {
+    /// The process ended as it should, or why it could not go on.
+    pub(crate) fn tell(&self, how: Result<(), String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    }
+
+    /// How it ended, if it did since the last look.
+    pub(crate) fn take(&self) -> Option<Result<(), String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// One host.
+pub(crate) struct Slot {
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    pub(crate) id: HostId,
+    pub(crate) platform: SimPlatform,
+    pub(crate) over: Over,
+    /// The rate its clock drew, in parts per million.
+    pub(crate) rate_ppm: i32,
+    /// Faults that set another rate.
+    pub(crate) rates: Vec<(u32, i32)>,
+    /// Faults that limit its pieces.
+    pub(crate) chops: Vec<(u32, u16)>,
+    /// Faults that keep its process down.
+    pub(crate) down_by: BTreeSet<u32>,
+    pub(crate) running: bool,
+}
+
+/// What hosts are made from.
+pub(crate) struct Ground {
+    pub(crate) root: Random,
+    pub(crate) time: TrueTime,
+    pub(crate) witness: SharedWitness,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock_error_ppm: u32,
+}
+
+impl Ground {
+    /// A machine with a clock of its own within the plan's error.
+    pub(crate) fn slot(&self, id: HostId, role: Role, tap: Option<Arc<Tap>>) -> Slot {
+        let name = role.name();
+        let random = self.root.fork(&name);
+        let (clock, rate_ppm) = self.clock(&random);
+        let gate = Gate::new(id);
+        let wires = Wires::new(id, &self.directory, tap);
+        Slot {
+            role,
+            id,
+            platform: SimPlatform::new(clock, gate, self.time.clone(), wires, random),
+            name,
+            over: Over::default(),
+            rate_ppm,
+            rates: Vec::new(),
+            chops: Vec::new(),
+            down_by: BTreeSet::new(),
+            running: true,
+        }
+    }
+
+    fn clock(&self, random: &Random) -> (HostClock, i32) {
+        let mut draw = random.fork("clock");
+        let error = u64::from(self.clock_error_ppm);
+        let rate =
+            i64::try_from(draw.below(2 * error + 1)).unwrap_or(0) - i64::from(self.clock_error_ppm);
+        let rate = i32::try_from(rate).unwrap_or(0);
+        let offset = draw.below(1 << 50);
+        let wall = i64::try_from(draw.below(7_200)).unwrap_or(0) - 3_600;
+        (HostClock::new(offset, rate, wall), rate)
+    }
+}
+
+/// Puts a process on a host. `life` makes the future of each life, given its number (from 1) and its platform.
+pub(crate) fn settle(
     sim: &mut Sim<'static>,
-    name: &str,
-    platform: SimPlatform,
-    lease: Duration,
-) -> ManagerHost {
-    let seat: Seat = Rc::default();
-    let (stop, stopping) = watch::channel(false);
-    let host = ManagerHost {
-        name: name.to_owned(),
-        seat: seat.clone(),
-        stop,
-    };
-    let (name, lives) = (name.to_owned(), Rc::new(RefCell::new(0_u32)));
-    sim.host(name.clone(), move || {
-        *lives.borrow_mut() += 1;
-        let instance = platform
-            .random(&format!("instance/{}", lives.borrow()))
-            .hex(16);
-        let platform: SharedPlatform = Arc::new(platform.clone());
-        let (seat, name, mut stopping) = (seat.clone(), name.clone(), stopping.clone());
+    slot: &Slot,
+    witness: &SharedWitness,
+    life: impl Fn(u32, SimPlatform) -> BoxFuture<'static, ()> + 'static,
+) {
+    let lives = AtomicU32::new(0);
+    let (platform, witness, id) = (slot.platform.clone(), witness.clone(), slot.id);
+    sim.host(slot.name.as_str(), move || {
+        let number = lives.fetch_add(1, Ordering::Relaxed) + 1;
+        witness.note(id, Kind::Started, u64::from(number), 0);
+        let platform = platform.life(number);
+        let gate = platform.gate().clone();
+        let process = Gated::main(&gate, life(number, platform));
         async move {
-            let config = manage_config(&name, lease)?;
-            let manager =
-                Manager::start(&platform, &config, &instance, HostInfo::default()).await?;
-            *seat.borrow_mut() = manager.elector().cloned();
-            stopping.wait_for(|stop| *stop).await?;
-            manager.stop().await;
-            seat.borrow_mut().take();
-            // A process that ended does nothing more; turmoil would take the end of a host for an error of the run.
+            process.await;
+            // turmoil would take the end of a host for an error of the run; the world ends processes itself.
             std::future::pending().await
         }
     });
-    host
-}
-
-/// Goes through the same parsing as the command line.
-fn manage_config(name: &str, lease: Duration) -> Result<Manage, Box<dyn std::error::Error>> {
-    let advertise: HostPort = format!("{name}:{MANAGER_PORT}").parse()?;
-    let raw = RawManage {
-        hosts: vec![format!(":{MANAGER_PORT}")],
-        replication: true,
-        replication_ttl: format!("{}ms", lease.as_millis()),
-        advertise: Some(advertise.to_string()),
-        discovery: RawDiscovery {
-            arguments: vec![format!("consul://{STORE}:{STORE_PORT}/nodes")],
-            ..RawDiscovery::default()
-        },
-        ..RawManage::default()
-    };
-    Ok(Manage::try_from(raw)?)
 }

@@ -1,44 +1,31 @@
-//! Watches the log of a run: an ERROR line is a violation, because ERROR means a defect (STYLE: log levels).
+//! The log of a run: each line of the code under test becomes an event of the trace, and an ERROR breaks a promise,
+//! because ERROR means a defect.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::Registry;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 
-/// What a run logged.
-#[derive(Clone, Debug, Default)]
+use super::pause;
+use super::witness::SharedWitness;
+use crate::property::{Property, Violation};
+use crate::trace::Kind;
+
+/// A subscriber that feeds the witness. It knows no spans: which host speaks is known from whose turn it is.
 pub(crate) struct LogWatch {
-    lines: Arc<Mutex<Vec<(Level, String)>>>,
+    witness: SharedWitness,
 }
 
 impl LogWatch {
-    /// A subscriber that feeds this watch.
-    pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
-        Registry::default().with(self.clone())
-    }
-
-    /// The first ERROR line, if any.
-    pub(crate) fn first_error(&self) -> Option<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines
-            .iter()
-            .find(|(level, _)| *level == Level::ERROR)
-            .map(|(_, text)| text.clone())
-    }
-
-    /// All lines, oldest first.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines
-            .iter()
-            .map(|(level, text)| format!("{level} {text}"))
-            .collect()
+    pub(crate) fn new(witness: SharedWitness) -> Self {
+        Self { witness }
     }
 }
 
+/// What of a line is kept, as `message key=value …`.
 struct Text(String);
 
 impl Visit for Text {
@@ -52,21 +39,64 @@ impl Visit for Text {
     }
 }
 
-impl<S: Subscriber> Layer<S> for LogWatch {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let metadata = event.metadata();
-        let ours = metadata.target().starts_with("swarm");
-        if !ours || *metadata.level() > Level::INFO {
-            return;
-        }
-        let host = turmoil::sim_elapsed()
-            .map(|elapsed| format!("{:>9.3} ", elapsed.as_secs_f64()))
-            .unwrap_or_default();
-        let mut text = Text(host);
-        event.record(&mut text);
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((*metadata.level(), text.0));
+fn concerns(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
+        && *metadata.level() <= Level::INFO
+        && metadata.target().starts_with("swarm")
+}
+
+fn number(level: Level) -> u64 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
     }
+}
+
+impl Subscriber for LogWatch {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if concerns(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        concerns(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let level = *event.metadata().level();
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let mut witness = self.witness.lock();
+        let (now, line) = (witness.now(), text.0);
+        let number = witness.note(pause::current_host(), Kind::Log, number(level), 0, || {
+            line.clone()
+        });
+        if level == Level::ERROR {
+            let mut violation = Violation::new(Property::ErrorLog, "", now, line);
+            violation.event = number;
+            witness.judge.fail(violation);
+        }
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
 }

@@ -125,6 +125,13 @@ impl Engine {
         self.edit(|state| change(&mut state.faults));
     }
 
+    /// The daemon's process is a new one: what was to happen at some time is planned anew, because the tasks of the old
+    /// process are gone. To be called on the host.
+    pub fn restarted(&self) {
+        *self.alarm.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.edit(|_| ());
+    }
+
     /// Ends all event streams that are open now.
     pub fn cut_event_streams(&self) {
         self.edit(|state| state.event_cuts += 1);
