@@ -8,6 +8,12 @@ use crate::plan::Plan;
 use crate::property::Violation;
 use crate::run::{Answers, Coverage};
 
+pub mod escape;
+pub mod sample;
+pub mod slice;
+pub mod svg;
+mod timeline;
+
 /// The version of the format.
 pub const REPORT_VERSION: u32 = 1;
 
