@@ -96,13 +96,14 @@ impl Teller {
 
     fn fault(&mut self, id: u32, (from, to): (u64, u64), op: Op) -> &mut Self {
         let lasting = op.has_end();
+        let words = op.to_string();
         self.plan.faults.push(Fault {
             id,
             at_ms: from,
             lasts_ms: to - from,
             op,
         });
-        self.tell(from, "", Kind::FaultBegan, (id.into(), 0));
+        self.say(from, "", Kind::FaultBegan, (id.into(), 0), &words);
         if lasting {
             self.tell(to, "", Kind::FaultEnded, (id.into(), 0));
         }
