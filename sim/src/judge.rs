@@ -32,6 +32,9 @@ pub struct Term {
 pub struct Failover {
     /// The kind of fault that caused it.
     pub cause: String,
+    /// When the fault struck, in true time, nanoseconds.
+    #[serde(default)]
+    pub at: u64,
     /// From the fault to the next primary, in microseconds of true time.
     pub took_us: u64,
     /// What it may take.
@@ -290,6 +293,7 @@ impl Judge {
         };
         self.failovers.push(Failover {
             cause: drill.cause.to_owned(),
+            at: drill.began,
             took_us: (now - drill.began) / 1_000,
             budget_us: drill.budget / 1_000,
         });

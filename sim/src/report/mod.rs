@@ -8,6 +8,23 @@ use crate::plan::Plan;
 use crate::property::Violation;
 use crate::run::{Answers, Coverage};
 
+mod cases;
+pub mod escape;
+pub mod html;
+pub mod junit;
+pub mod latency;
+pub mod properties;
+pub mod sample;
+pub mod slice;
+pub mod summary;
+pub mod svg;
+mod timeline;
+pub mod verdict;
+pub mod words;
+pub mod write;
+
+pub use verdict::Verdict;
+
 /// The version of the format.
 pub const REPORT_VERSION: u32 = 1;
 
@@ -26,6 +43,9 @@ pub struct Report {
     pub latency: Vec<Latency>,
     /// What was reached, over all runs.
     pub coverage: Coverage,
+    /// Whether a mark that was never reached is a failure.
+    #[serde(default)]
+    pub coverage_gate: bool,
     /// Which families of faults the random runs had, and what they found.
     pub families: Vec<FamilyLine>,
     /// Failures, grouped by signature.
@@ -42,6 +62,47 @@ pub struct Report {
     pub stories: Vec<Story>,
     /// The only part that may differ between two runs of the same campaign.
     pub host: HostBlock,
+}
+
+/// Why a text is not a report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Not the JSON of a report.
+    #[error("not a report: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Written by a newer version.
+    #[error("the report has version {0}, this program knows versions up to {REPORT_VERSION}")]
+    Version(u64),
+}
+
+impl Report {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// When `text` is not a report or is of a newer version.
+    pub fn parse(text: &str) -> Result<Self, ReportError> {
+        /// The one field that every version has.
+        #[derive(Deserialize)]
+        struct Head {
+            version: u64,
+        }
+        // First: a newer report may look different everywhere else.
+        let Head { version } = serde_json::from_str(text)?;
+        if version > u64::from(REPORT_VERSION) {
+            return Err(ReportError::Version(version));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The text that [`Report::parse`] reads.
+    ///
+    /// # Errors
+    /// When the report holds a number that JSON cannot hold.
+    pub fn to_json(&self) -> Result<String, ReportError> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
 }
 
 /// What was tested with what.

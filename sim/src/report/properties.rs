@@ -1,0 +1,58 @@
+//! Lines about promises, from how often they were checked and broken.
+
+use std::collections::BTreeMap;
+
+use super::PropertyLine;
+use crate::property::{Promise, Property};
+
+/// A line for every promise, also for those that nothing checked: that too is worth seeing.
+#[must_use]
+pub fn lines(
+    checked: &BTreeMap<Property, u64>,
+    violated: &BTreeMap<Property, u64>,
+) -> Vec<PropertyLine> {
+    let of = |counts: &BTreeMap<Property, u64>, property| counts.get(&property).copied();
+    let line = |property: Property| PropertyLine {
+        name: property.name().to_owned(),
+        words: property.words().to_owned(),
+        kind: kind(property.promise()).to_owned(),
+        checked: of(checked, property).unwrap_or(0),
+        violated: of(violated, property).unwrap_or(0),
+    };
+    Property::ALL.into_iter().map(line).collect()
+}
+
+/// The name of a kind of promise.
+#[must_use]
+pub const fn kind(promise: Promise) -> &'static str {
+    match promise {
+        Promise::Safety => "safety",
+        Promise::Liveness => "liveness",
+        Promise::Crash => "crash",
+        Promise::Determinism => "determinism",
+    }
+}
+
+/// The promise with this name.
+#[must_use]
+pub fn named(name: &str) -> Option<Property> {
+    Property::ALL.into_iter().find(|one| one.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promise_has_a_line() {
+        let checked = BTreeMap::from([(Property::Tunnel, 7)]);
+        let violated = BTreeMap::from([(Property::Tunnel, 2)]);
+        let lines = lines(&checked, &violated);
+        assert_eq!(lines.len(), Property::ALL.len());
+        let tunnel = lines.iter().find(|line| line.name == "tunnel").unwrap();
+        assert_eq!((tunnel.checked, tunnel.violated), (7, 2));
+        assert_eq!(lines.iter().map(|line| line.checked).sum::<u64>(), 7);
+        assert_eq!(named("no-loop"), Some(Property::NoLoop));
+        assert_eq!(named("no-such"), None);
+    }
+}
