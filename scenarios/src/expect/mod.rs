@@ -182,7 +182,7 @@ pub enum Expect {
         /// So many.
         count: u64,
     },
-    /// A client is told that the outcome of its request is unknown.
+    /// A client is told (502) that the outcome of its request is unknown; a broken connection tells nothing.
     ToldUnknown,
     /// Every request that was answered was answered within a time.
     AnsweredWithin {

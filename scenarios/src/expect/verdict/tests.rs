@@ -273,6 +273,14 @@ fn answers_are_counted() {
         &run,
         "expected that no request fails; seen: 10 asked, 10 done, 0 refused, 1 unknown",
     );
+    assert!(
+        seen(&told_unknown(), &run).is_some(),
+        "a broken connection tells nothing"
+    );
+    let mut told = Trace::new(Keep::Story, vec!["c1".into()]);
+    told.add((1, 0, Kind::Asked), (7, 0), 0, String::new);
+    told.add((2, 0, Kind::Answered), (7, 502), 0, String::new);
+    run.trace = told;
     held(told_unknown(), &run);
     held(unknown_at_most(1), &run);
     assert!(seen(&unknown_at_most(0), &run).is_some());
