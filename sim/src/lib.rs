@@ -4,6 +4,7 @@
 //! event loop, or the [`world`], the shipping runtime on turmoil. Checkers ([`judge`], [`history`]) see the truth and
 //! influence nothing. Same plan, same run: [`trace`] hashes every event.
 
+pub mod fuzzing;
 pub mod history;
 pub mod judge;
 pub mod lab;

@@ -10,6 +10,8 @@ use crate::address::HostPort;
 pub const LEASE_MS_MAX: u64 = 600_000;
 /// A record is a few hundred bytes; anything this large is not ours.
 const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Epochs and beats stay below this, so that adding to one never overflows.
+const COUNT_END: u64 = u64::MAX / 2;
 /// Members beyond this are not written: the record stays small in a fleet of mistakes.
 const MEMBERS_MAX: usize = 64;
 
@@ -81,8 +83,8 @@ impl Record {
             ("cluster", token(&record.cluster)),
             ("instance", token(&record.instance)),
             ("nonce", token(&record.nonce)),
-            ("epoch", record.epoch > 0 && record.epoch < u64::MAX / 2),
-            ("beat", record.beat < u64::MAX / 2),
+            ("epoch", (1..COUNT_END).contains(&record.epoch)),
+            ("beat", record.beat < COUNT_END),
             ("lease_ms", (1..=LEASE_MS_MAX).contains(&record.lease_ms)),
             ("members", record.members.len() <= MEMBERS_MAX),
         ] {
@@ -171,7 +173,8 @@ pub fn release_for(found: &Reading, instance: &str, nonce: String) -> Option<(Ve
         version,
         Record {
             released: true,
-            beat: record.beat + 1,
+            // The nonce tells it from the record before; a beat at its end must not make it unreadable.
+            beat: (record.beat + 1).min(COUNT_END - 1),
             nonce,
             ..record.clone()
         },
@@ -236,6 +239,19 @@ mod tests {
         };
         assert_eq!(release_for(&gone, "00ff", "g".into()), None);
         assert_eq!(release_for(&Reading::Absent, "00ff", "g".into()), None);
+    }
+
+    #[test]
+    fn what_a_guard_releases_can_be_read_whatever_the_beat() {
+        let found = Reading::Present {
+            version: Version(9),
+            record: Record {
+                beat: COUNT_END - 1,
+                ..record()
+            },
+        };
+        let (_, released) = release_for(&found, "00ff", "g".into()).unwrap();
+        assert_eq!(Record::parse(&released.to_bytes()), Ok(released));
     }
 
     #[test]

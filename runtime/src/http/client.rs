@@ -13,12 +13,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{HOST, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use swarm_core::address::HostPort;
 
 use super::body::Body;
+use super::error::error;
 use super::headers;
 use crate::platform::{SharedPlatform, TimedOut};
 
@@ -293,6 +294,7 @@ impl Client {
         V: std::fmt::Debug + std::fmt::Display + 'static,
     {
         let to = lease.peer().clone();
+        let may_switch = request.headers().contains_key(UPGRADE);
         let (upload, progress) = Upload::wrap(request, self.pool.platform());
         let answer = lease.try_send(upload);
         let answer = match options.head_timeout {
@@ -307,6 +309,9 @@ impl Client {
             },
         };
         match answer {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !may_switch => {
+                Ok(unasked_switch())
+            }
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 lease.give_up_control();
                 Ok(response.map(super::body::incoming))
@@ -343,6 +348,14 @@ where
         error,
         unsent: Some(Box::new(request)),
     }
+}
+
+/// Stands for a 101 nobody asked for: passed on, it would promise a tunnel that does not exist. The connection closes.
+fn unasked_switch() -> Response<Body> {
+    error(
+        StatusCode::BAD_GATEWAY,
+        "the upstream switched to another protocol without being asked to",
+    )
 }
 
 /// hyper writes the URI as it is, and wants a `Host`.

@@ -187,6 +187,10 @@ impl Scanner {
 
     fn head_line(&mut self, line: &[u8]) -> Result<State, Violation> {
         if !self.head.request_line {
+            // hyper cuts a fragment off and says nothing; a target has none (RFC 9112 section 3.2).
+            if line.contains(&b'#') {
+                return Err(Violation);
+            }
             // An empty line before the request line is allowed (RFC 9112 section 2.2).
             self.head.request_line = !line.is_empty();
             return Ok(State::Head);

@@ -5,6 +5,7 @@
 //! makes shrinking possible.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, to_value};
 
 mod op;
 
@@ -247,6 +248,16 @@ pub enum PlanError {
     /// Not the JSON of a plan.
     #[error("not a plan: {0}")]
     Json(#[from] serde_json::Error),
+    /// A member of a fault that means nothing: what it should have said would be missed in silence.
+    #[error("fault {fault} has a member {member:?}, which {kind} does not have")]
+    Member {
+        /// The fault, counted from 1; 0 is the drill.
+        fault: usize,
+        /// Its kind.
+        kind: &'static str,
+        /// The member.
+        member: String,
+    },
     /// Written by a newer version.
     #[error("the plan has version {0}, this program knows versions up to {PLAN_VERSION}")]
     Version(u32),
@@ -272,8 +283,34 @@ impl Plan {
         if plan.version > PLAN_VERSION {
             return Err(PlanError::Version(plan.version));
         }
+        plan.check_members(text)?;
         plan.check()?;
         Ok(plan)
+    }
+
+    /// Faults are flattened, and serde does not refuse unknown members of what is.
+    fn check_members(&self, text: &str) -> Result<(), PlanError> {
+        let (given, known): (Value, Value) = (serde_json::from_str(text)?, to_value(self)?);
+        let drill = self.drill.iter().map(|op| (0, op, "/drill".to_owned()));
+        let faults = self.faults.iter().zip(1..);
+        let faults = faults.map(|(fault, n)| (n, &fault.op, format!("/faults/{}", n - 1)));
+        for (fault, op, place) in drill.chain(faults) {
+            let members = |of: &Value| of.pointer(&place).and_then(Value::as_object).cloned();
+            let known = members(&known).unwrap_or_default();
+            let given = members(&given).unwrap_or_default();
+            if let Some((member, _)) = given
+                .into_iter()
+                .find(|(name, _)| !known.contains_key(name))
+            {
+                let kind = op.kind();
+                return Err(PlanError::Member {
+                    fault,
+                    kind,
+                    member,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The text [`Plan::parse`] reads.
@@ -388,7 +425,7 @@ impl Plan {
             .collect();
         // A fault without length begins before it ends.
         steps.sort_by_key(|step| {
-            let instant = step.fault.lasts_ms == 0;
+            let instant = step.fault.end_ms() == step.fault.at_ms;
             (
                 step.at_ms,
                 step.begins || instant,

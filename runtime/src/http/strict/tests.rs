@@ -150,6 +150,8 @@ const REFUSED: &[&str] = &[
     "GET info HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /# HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n",
     "G@T / HTTP/1.1\r\nHost: a\r\n\r\n",
     // Hosts and versions.

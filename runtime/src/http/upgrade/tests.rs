@@ -301,3 +301,18 @@ async fn an_upgrade_header_without_connection_is_no_upgrade() {
     assert!(!upstream.head.contains("upgrade"), "{}", upstream.head);
     assert!(client.head.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_switches_unasked_is_a_bad_gateway() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: tcp\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: tcp\r\n\r\n",
+    ] {
+        let mut fixture = Fixture::new();
+        let (client, mut upstream) = fixture.exchange(request, SWITCH).await;
+        assert!(client.head.starts_with("HTTP/1.1 502 "), "{}", client.head);
+        upstream.expect_end().await;
+        assert_eq!(fixture.open_upstream(), 0);
+    }
+}

@@ -1,0 +1,80 @@
+//! The filters of list queries, and expressions that ask for a place.
+
+use std::collections::BTreeMap;
+
+use swarm_core::api::Query;
+use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, QueryError, write_rows};
+use swarm_core::engine::Event;
+use swarm_core::scheduler::first_expression;
+
+use super::fixture::{NOW, cluster};
+
+/// Filters are read or refused with 400 or 404, and lists under any filter are JSON.
+///
+/// # Panics
+/// When that is not so.
+pub fn filters(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    expression(text);
+    if let Ok(filters) = Filters::parse(text) {
+        for key in ["label", "name", "dangling", ""] {
+            assert_eq!(filters.has(key), filters.values(key).next().is_some());
+            for value in filters.values(key) {
+                assert!(filters.exact(key, value) && filters.contains(key, value));
+                let pass = filters.patterns(key).map(|patterns| patterns.pass([value]));
+                assert!(pass.unwrap_or(true), "{key}={value} does not pass itself");
+            }
+            let _ = filters.flag(key);
+        }
+    }
+    let wrapped = Query::default().with("filters", text).with("all", "1");
+    assert_eq!(wrapped.value("filters").as_deref(), Some(text));
+    for query in [wrapped, Query::new(text)] {
+        lists(&query);
+    }
+}
+
+fn lists(query: &Query) {
+    let cluster = cluster();
+    let rows = ContainerQuery::parse(query)
+        .and_then(|wanted| cluster.list_containers(&wanted))
+        .map(|rows| write_rows(&rows, NOW, &BTreeMap::new()));
+    for list in [
+        rows,
+        cluster.list_images(query, None),
+        cluster.list_networks(query),
+        cluster.list_volumes(query),
+    ] {
+        match list {
+            Ok(json) => {
+                let json = serde_json::from_str::<serde_json::Value>(&json);
+                assert!(json.is_ok(), "{query}: {json:?}");
+            }
+            Err(error) => refused(query, &error),
+        }
+    }
+    match EventQuery::parse(query) {
+        Ok(wanted) => {
+            let _ = wanted.wants(&Event::of_manager("engine_connect", NOW), i64::MIN);
+        }
+        Err(error) => refused(query, &error),
+    }
+}
+
+fn refused(query: &Query, error: &QueryError) {
+    assert!([400, 404].contains(&error.status()), "{query}: {error}");
+}
+
+/// Lines as variables and as names of labels.
+fn expression(text: &str) {
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let found = first_expression(&lines, &lines);
+    let suspicious = |line: &String| {
+        let prefixes = ["constraint:", "affinity:", "whitelist:", "reschedule:"];
+        prefixes.iter().any(|prefix| line.starts_with(prefix))
+    };
+    assert!(found.is_some() || !lines.iter().any(suspicious), "{text:?}");
+    assert!(found.is_none_or(|found| lines.contains(&found)), "{text:?}");
+}
