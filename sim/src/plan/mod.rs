@@ -6,8 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod draw;
 mod op;
 
+pub use draw::Profile;
 pub use op::{Family, Host, How, Op, RefuseWhich, Way};
 
 /// The version of the format. Older versions are migrated, newer ones refused.
