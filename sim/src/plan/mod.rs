@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, to_value};
 
+mod draw;
 mod op;
 
+pub use draw::Profile;
 pub use op::{Family, Host, How, Op, RefuseWhich, Way};
 
 /// The version of the format. Older versions are migrated, newer ones refused.

@@ -1,0 +1,31 @@
+//! Runs random plans in the lab and says how fast that is: `lab FIRST COUNT [soak]`.
+
+use swarm_sim::plan::{Plan, Profile, Tier};
+use swarm_sim::run::run;
+use swarm_sim::trace::Keep;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mut number = || args.next().and_then(|text| text.parse::<u64>().ok());
+    let (first, count) = (number().unwrap_or(0), number().unwrap_or(100));
+    let profile = match args.next().as_deref() {
+        Some("soak") => Profile::Soak,
+        _ => Profile::Pr,
+    };
+    let (mut simulated, mut events, mut failed, mut asked) = (0, 0, 0, 0);
+    for seed in first..first + count {
+        let plan = Plan::draw(Tier::Lab, seed, profile);
+        let run = run(&plan, Keep::Hash, None);
+        simulated += run.simulated / 1_000_000;
+        events += run.trace.len();
+        asked += run.answers.asked;
+        if let Some(violation) = &run.violation {
+            failed += 1;
+            println!("seed {seed}: {violation} [{}]", violation.signature());
+            for line in &run.pending {
+                println!("    {line}");
+            }
+        }
+    }
+    println!("{count} runs, {failed} failed, {simulated} ms simulated, {events} events, {asked} requests");
+}

@@ -1,0 +1,208 @@
+//! What the lab checks beyond the judge and the history: it knows what each manager was told.
+
+use swarm_core::election::Record;
+use swarm_core::election::lease::beat_interval;
+use swarm_core::time::{Mono, nanos};
+
+use super::manager::{Load, Stage, Waiting};
+use super::record::Seen;
+use super::{Lab, MS};
+use crate::property::Property;
+use crate::trace::Kind;
+
+/// A loser waits at least 500 ms of its own time; some of it may be another clock's.
+const BACK_OFF: u64 = 400 * MS;
+/// The store's load is looked at in windows of this length.
+const WINDOW: u64 = 10_000 * MS;
+/// After a fault everybody may still be catching up.
+const SETTLE: u64 = 12_000 * MS;
+
+impl Lab<'_> {
+    /// Looks at who acts, after each event.
+    pub(super) fn look(&mut self) {
+        let now = self.now;
+        self.acting.clear();
+        for manager in &self.managers {
+            if let Some(epoch) = manager.acting(now) {
+                self.acting.push((manager.host, epoch));
+            }
+        }
+        self.judge.look(now, &self.acting);
+        if self.acting != self.looked {
+            self.acting_changed();
+        }
+    }
+
+    fn acting_changed(&mut self) {
+        let looked = std::mem::replace(&mut self.looked, self.acting.clone());
+        for (host, epoch) in &looked {
+            if !self.acting.contains(&(*host, *epoch)) {
+                self.note(*host, Kind::Idle, (*epoch, 0));
+            }
+        }
+        for (host, epoch) in self.acting.clone() {
+            if !looked.contains(&(host, epoch)) {
+                self.note(host, Kind::Acting, (epoch, 0));
+            }
+        }
+        self.first_primary();
+    }
+
+    /// A manager has begun an epoch: it must be above all that it was told of, and above all there were.
+    pub(super) fn check_acquired(&mut self, m: usize, epoch: u64) {
+        let told = self.managers[m].memory.told_epoch;
+        let within = self.plan.within_model();
+        // What nobody alive was told of is lost when the store forgets it.
+        let highest = if within {
+            self.highest_acquired.max(told)
+        } else {
+            told
+        };
+        if epoch <= highest {
+            let aspect = if epoch <= told { "told" } else { "" };
+            let what = format!("m{} acquired epoch {epoch} after epoch {highest}", m + 1);
+            self.fail(Property::EpochOrder, aspect, what);
+        }
+        self.highest_acquired = self.highest_acquired.max(epoch);
+    }
+
+    /// A swap for `epoch` met another's record: whoever sent it must have stopped.
+    pub(super) fn check_stops(&mut self, m: usize, epoch: u64) {
+        if self.managers[m].acting(self.now) == Some(epoch) {
+            let what = format!("m{} goes on though it was told of another's record", m + 1);
+            self.fail(Property::SinglePrimary, "told", what);
+        }
+    }
+
+    /// A conflict showed the manager's own swap, whose answer had got lost: its lease counts from that swap's sending.
+    pub(super) fn check_recognised(&mut self, m: usize, seen: &Seen) {
+        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
+        let manager = &self.managers[m];
+        let memory = &manager.memory;
+        let Some(record) = seen.record().filter(|record| !record.released) else {
+            return;
+        };
+        let Some(sent) = memory.sent.iter().find(|sent| sent.nonce == record.nonce) else {
+            return;
+        };
+        let void = sent.epoch <= memory.void_epoch.max(memory.told_epoch);
+        let news = seen.version >= self.store.key.current().version;
+        let until = manager.authority.map(|authority| authority.until);
+        if void || !news || manager.stopping.is_some() || until >= Some(sent.at + lease) {
+            return;
+        }
+        let what = format!(
+            "m{} does not recognise its own swap of epoch {}, whose answer got lost",
+            m + 1,
+            sent.epoch
+        );
+        self.fail(Property::Stability, "own-swap", what);
+    }
+
+    /// A swap is sent: not by who has just lost against its will, or was told to step down.
+    pub(super) fn check_claim(&mut self, m: usize, local: Mono, record: &Record) {
+        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
+        let now = self.now;
+        let manager = &mut self.managers[m];
+        let alone = manager.members.count_ones() < 2;
+        let claims = manager.authority.is_none() && !record.released;
+        if !claims || alone {
+            return;
+        }
+        let lost_at = manager.memory.lost_at.take_if(|(at, own)| {
+            now.saturating_sub(*at) < BACK_OFF && nanos(local.since(*own)) < BACK_OFF
+        });
+        let stepped_down = manager
+            .memory
+            .stepped_down
+            .is_some_and(|at| local.since(at) < lease);
+        let what = if lost_at.is_some() {
+            "right after it lost the lease against its will"
+        } else if stepped_down {
+            "though it was told to step down"
+        } else {
+            return;
+        };
+        let aspect = if stepped_down { "step-down" } else { "back-off" };
+        self.fail(
+            Property::Stability,
+            aspect,
+            format!("m{} claims again {what}", m + 1),
+        );
+    }
+
+    /// A change may leave only on the word of a linearizable read that began after the change had arrived.
+    pub(super) fn check_confirmed(&mut self, m: usize, waiting: &Waiting, epoch: u64) {
+        let (read_at, confirmed) = self.managers[m].memory.confirmed;
+        if self.plan.knobs.verify && (confirmed != epoch || read_at < waiting.arrived) {
+            let what = format!(
+                "m{} lets a change of epoch {epoch} through that the store has not confirmed since it arrived",
+                m + 1
+            );
+            self.fail(Property::DispatchInLease, "unverified", what);
+        }
+    }
+
+    /// A request without an attempt is held, and given up in time.
+    pub(super) fn check_held(&mut self, m: usize) {
+        let manager = &self.managers[m];
+        let ran = manager.ran(self.now);
+        let clock_slack = self.plan.knobs.primary_wait_ms * MS / 10;
+        let limit = self.plan.knobs.primary_wait_ms * MS + clock_slack + 2_000 * MS;
+        let held = manager
+            .jobs()
+            .find(|job| job.stage == Stage::Held && ran.saturating_sub(job.held_since) > limit);
+        // Who gets hardly any turns, or has another clock, is measured by the client's own patience.
+        if let Some(job) = held
+            && !manager.is_slow()
+            && self.plan.within_model()
+        {
+            let what = format!(
+                "m{} has held request {} for {} ms",
+                m + 1,
+                job.request,
+                (ran - job.held_since) / MS
+            );
+            self.fail(Property::OneAnswer, "held", what);
+        }
+    }
+
+    /// The store's load, in windows.
+    pub(super) fn check_load(&mut self) {
+        if self.now < self.window + WINDOW {
+            return;
+        }
+        let began = std::mem::replace(&mut self.window, self.now);
+        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
+        let beats = (self.now - began) / nanos(beat_interval(lease)).max(1) + 1;
+        let calm = self.active.iter().all(|active| !active.under_way())
+            && began > self.quiet_since + SETTLE
+            && self.plan.within_model();
+        let errors = (self.now - began) / (100 * MS);
+        let mut swaps = 0;
+        for m in 0..self.managers.len() {
+            let load = std::mem::take(&mut self.managers[m].load);
+            swaps += load.swaps;
+            let Load {
+                verifies, watches, ..
+            } = load;
+            let changes = load.changes;
+            let most = beats * 2 + errors + 20;
+            // Regressing reads answer every query at once.
+            let queries = changes * 2 + errors * 2 + 20;
+            if load.swaps > most || watches > queries {
+                let what = format!(
+                    "m{} sent {} swaps (at most {most}), {verifies} verifies and {watches} queries (at most {queries})",
+                    m + 1,
+                    load.swaps
+                );
+                self.fail(Property::StoreLoad, "", what);
+            }
+        }
+        let steady = beats + beats / 20 + 5;
+        if calm && swaps > steady && self.plan.knobs.loss_per_mille == 0 {
+            let what = format!("{swaps} swaps though nothing is wrong (at most {steady})");
+            self.fail(Property::StoreLoad, "calm", what);
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Faults: how each begins and ends. One that concerns what the lab has not got does nothing.
+
+use swarm_core::election::Record;
+
+use super::event::Event;
+use super::record::Value;
+use super::{Lab, MS};
+use crate::plan::{Host, How, Op, Way};
+use crate::trace::{HostId, Kind};
+
+/// A fault under way, with everything it has to undo.
+#[derive(Debug, Default)]
+pub(super) struct Active {
+    id: u32,
+    op: Option<Op>,
+    hosts: Vec<HostId>,
+    cuts: Vec<(HostId, HostId, How)>,
+    /// A flapping link is cut right now.
+    away: bool,
+}
+
+impl Active {
+    pub(super) fn under_way(&self) -> bool {
+        self.op.is_some()
+    }
+}
+
+/// Whose part a host plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Manager(usize),
+    Server(usize),
+    Other,
+}
+
+impl Lab<'_> {
+    pub(super) fn step(&mut self, number: usize) {
+        let plan = self.plan;
+        let steps = plan.steps();
+        let Some(step) = steps.get(number) else {
+            return;
+        };
+        let index = plan
+            .faults
+            .iter()
+            .position(|fault| std::ptr::eq(fault, step.fault))
+            .unwrap_or(usize::MAX);
+        if step.begins {
+            self.judge.fault_began();
+            self.begin(index, step.fault.id, &step.fault.op);
+            // What happens in an instant has no end of its own.
+            if !step.fault.op.has_end() {
+                self.quiet_since = self.now;
+            }
+        } else {
+            self.end_fault(index);
+            self.judge.fault_ended();
+        }
+    }
+
+    pub(super) fn begin_drill(&mut self) {
+        if let Some(op) = &self.plan.drill {
+            self.begin(self.plan.faults.len(), 0, op);
+        }
+    }
+
+    pub(super) fn end_drill(&mut self) {
+        self.end_fault(self.plan.faults.len());
+    }
+
+    /// The hosts meant by a name, as of now; none if there is no such host.
+    pub(super) fn resolve(&self, host: &Host) -> Vec<HostId> {
+        let managers = self.managers.len();
+        let acting = self.acting.first().map(|(host, _)| *host);
+        let primary = acting.unwrap_or(0);
+        let mut others = self
+            .managers
+            .iter()
+            .filter(|manager| manager.up && manager.host != primary)
+            .map(|manager| manager.host);
+        let numbered = |first: usize, n: u8, count: usize| {
+            let index = usize::from(n).checked_sub(1).filter(|index| *index < count);
+            index.map(|index| super::host_id(first + index))
+        };
+        let found = match host {
+            Host::Manager(n) => numbered(0, *n, managers),
+            Host::Store(n) => numbered(managers, *n, self.store.servers.len()),
+            Host::Engine(_) => None,
+            Host::Client(n) => numbered(
+                usize::from(self.engine) + 1,
+                *n,
+                self.clients.len(),
+            ),
+            Host::Primary => Some(primary),
+            Host::Replica => others.next(),
+            Host::SecondReplica => {
+                let first = others.next();
+                others.next().or(first)
+            }
+            Host::StoreLeader => Some(self.store.host(self.store.leader.unwrap_or(0))),
+        };
+        found.into_iter().collect()
+    }
+
+    fn part(&self, host: HostId) -> Part {
+        let (index, managers) = (usize::from(host), self.managers.len());
+        if index < managers {
+            Part::Manager(index)
+        } else if index < usize::from(self.engine) {
+            Part::Server(index - managers)
+        } else {
+            Part::Other
+        }
+    }
+
+    fn begin(&mut self, index: usize, id: u32, op: &Op) {
+        let mut active = Active {
+            id,
+            ..Active::default()
+        };
+        active.hosts = op.hosts().into_iter().flat_map(|host| self.resolve(host)).collect();
+        self.met(op, &active.hosts);
+        let first = active.hosts.first().copied().unwrap_or(HostId::MAX);
+        let kind = (self.now, first, Kind::FaultBegan);
+        self.cause = self.trace.add(kind, (id.into(), 0), self.cause, || op.to_string());
+        let links = self.links(op, &active.hosts);
+        for (from, to, how) in links {
+            self.cut(from, to, how);
+            active.cuts.push((from, to, how));
+        }
+        for host in active.hosts.clone() {
+            self.strike(index, op, host);
+        }
+        self.trouble(op, true);
+        self.overwrite(op);
+        if let Op::Delay { ms, .. } = op {
+            self.stretch(&active.hosts, *ms, true);
+        }
+        if op.has_end() {
+            active.op = Some(op.clone());
+        }
+        if self.active.len() <= index {
+            self.active.resize_with(index + 1, Active::default);
+        }
+        if let Some(place) = self.active.get_mut(index) {
+            *place = active;
+        }
+        if let Op::Flap { every_ms, .. } = op {
+            self.after(every_ms * MS, Event::Flap(index));
+        }
+        self.look_for_leader();
+    }
+
+    fn end_fault(&mut self, index: usize) {
+        let Some(active) = self.active.get_mut(index).map(std::mem::take) else {
+            return;
+        };
+        let Some(op) = active.op else { return };
+        let first = active.hosts.first().copied().unwrap_or(HostId::MAX);
+        self.note(first, Kind::FaultEnded, (active.id.into(), 0));
+        self.quiet_since = self.now;
+        for (from, to, how) in active.cuts {
+            self.heal(from, to, how);
+        }
+        for host in &active.hosts {
+            self.relieve(index, &op, *host);
+        }
+        self.trouble(&op, false);
+        if let Op::Delay { ms, .. } = op {
+            self.stretch(&active.hosts, ms, false);
+        }
+        if matches!(op, Op::Usurp) {
+            self.usurper_gives_up();
+        }
+        self.look_for_leader();
+    }
+
+    /// Counts which part the victim of a fault played.
+    fn met(&mut self, op: &Op, hosts: &[HostId]) {
+        if hosts.is_empty() {
+            self.coverage.met(op.kind(), "store", "-");
+        }
+        for host in hosts {
+            match self.part(*host) {
+                Part::Manager(m) => {
+                    let manager = &self.managers[m];
+                    let role = if !manager.up {
+                        "down"
+                    } else if manager.acting(self.now).is_some() {
+                        "primary"
+                    } else {
+                        "replica"
+                    };
+                    let standing = manager.election.standing(manager.clock.local(self.now));
+                    let standing = super::edges::standing_name(standing);
+                    self.coverage.met(op.kind(), role, standing);
+                }
+                Part::Server(server) => {
+                    let leads = self.store.leader == Some(server);
+                    let standing = if leads { "leader" } else { "follower" };
+                    self.coverage.met(op.kind(), "store", standing);
+                }
+                Part::Other => self.coverage.met(op.kind(), "client", "-"),
+            }
+        }
+    }
+
+    /// The directions a fault cuts.
+    fn links(&self, op: &Op, hosts: &[HostId]) -> Vec<(HostId, HostId, How)> {
+        let mut cuts = Vec::new();
+        let mut add = |from: HostId, to: HostId, way: Way, how: How| {
+            if from != to && matches!(way, Way::Both | Way::Forth) {
+                cuts.push((from, to, how));
+            }
+            if from != to && matches!(way, Way::Both | Way::Back) {
+                cuts.push((to, from, how));
+            }
+        };
+        if let (Op::Cut { way, how, .. }, [from, to]) = (op, hosts) {
+            add(*from, *to, *way, *how);
+        }
+        if let (Op::Isolate { way, .. }, [host]) = (op, hosts) {
+            let all = usize::from(self.engine) + 1 + self.clients.len();
+            for other in 0..all {
+                add(*host, super::host_id(other), *way, How::Hold);
+            }
+        }
+        if let Op::Split { sides } = op {
+            let sides: Vec<Vec<HostId>> = sides
+                .iter()
+                .map(|side| side.iter().flat_map(|host| self.resolve(host)).collect())
+                .collect();
+            for (at, side) in sides.iter().enumerate() {
+                for other in sides.iter().skip(at + 1) {
+                    for from in side {
+                        for to in other.iter().filter(|to| !side.contains(to)) {
+                            add(*from, *to, Way::Both, How::Hold);
+                        }
+                    }
+                }
+            }
+        }
+        cuts
+    }
+
+    fn stretch(&mut self, hosts: &[HostId], ms: u64, longer: bool) {
+        if let [from, to] = hosts {
+            for (from, to) in [(*from, *to), (*to, *from)] {
+                if longer {
+                    self.net.slow_down(from, to, ms * MS);
+                } else {
+                    self.net.speed_up(from, to, ms * MS);
+                }
+            }
+        }
+    }
+
+    /// A flapping link comes or goes.
+    pub(super) fn flap(&mut self, index: usize) {
+        let Some(active) = self.active.get_mut(index) else {
+            return;
+        };
+        let (Some(Op::Flap { every_ms, .. }), [from, to]) = (&active.op, active.hosts.as_slice())
+        else {
+            return;
+        };
+        let (every, from, to) = (*every_ms, *from, *to);
+        active.away = !active.away;
+        let pairs = [(from, to, How::Hold), (to, from, How::Hold)];
+        if active.away {
+            active.cuts.extend(pairs);
+        } else {
+            active.cuts.clear();
+        }
+        let away = active.away;
+        for (from, to, how) in pairs {
+            if away {
+                self.cut(from, to, how);
+            } else {
+                self.heal(from, to, how);
+            }
+        }
+        self.after(every * MS, Event::Flap(index));
+        self.look_for_leader();
+    }
+}
+
+impl Lab<'_> {
+    /// What a fault does to one of its hosts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other faults strike links or the store as a whole"
+    )]
+    fn strike(&mut self, index: usize, op: &Op, host: HostId) {
+        let now = self.now;
+        match (op, self.part(host)) {
+            (Op::Kill { guard, .. }, Part::Manager(m)) => {
+                self.managers[m].downs += 1;
+                if *guard && self.managers[m].up {
+                    let job = self.guard_job(m, 3 * MS);
+                    self.after(3 * MS, Event::Guard(Box::new(job)));
+                }
+                self.end(m, 1);
+            }
+            (Op::PowerLoss { .. }, Part::Manager(m)) => {
+                self.managers[m].downs += 1;
+                self.end(m, 2);
+            }
+            (Op::Terminate { .. }, Part::Manager(m)) => {
+                self.managers[m].downs += 1;
+                self.terminate(m);
+            }
+            (Op::StepDown { .. }, Part::Manager(m)) => self.step_down(m),
+            (Op::Pause { .. }, Part::Manager(m)) => self.pause(m, false),
+            (Op::Freeze { .. }, Part::Manager(m)) => self.pause(m, true),
+            (Op::Slow { every_ms, .. }, Part::Manager(m)) => {
+                self.managers[m].slow.push((index, now, every_ms * MS));
+            }
+            (Op::Rate { ppm, .. }, Part::Manager(m)) => {
+                self.managers[m].clock.set_rate(now, Some(*ppm));
+                self.clock_changed(m);
+            }
+            (Op::ClockJump { ms, .. }, Part::Manager(m)) => {
+                self.managers[m].clock.jump(now, ms * MS);
+                self.clock_changed(m);
+            }
+            (Op::Kill { .. } | Op::PowerLoss { .. } | Op::Terminate { .. }, Part::Server(s)) => {
+                let dark = matches!(op, Op::PowerLoss { .. });
+                self.server_falls(s, dark);
+            }
+            (Op::Pause { .. } | Op::Freeze { .. }, Part::Server(s)) => {
+                if let Some(server) = self.store.servers.get_mut(s) {
+                    server.pauses += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other faults leave nothing behind on their hosts"
+    )]
+    fn relieve(&mut self, index: usize, op: &Op, host: HostId) {
+        let now = self.now;
+        match (op, self.part(host)) {
+            (Op::Kill { .. } | Op::PowerLoss { .. } | Op::Terminate { .. }, Part::Manager(m)) => {
+                let manager = &mut self.managers[m];
+                manager.downs = manager.downs.saturating_sub(1);
+                // Whoever still drains is killed by its supervisor before it is started anew.
+                if manager.stopping.is_some() {
+                    self.end(m, 1);
+                }
+                self.start(m);
+            }
+            (Op::Pause { .. }, Part::Manager(m)) => self.resume(m, false),
+            (Op::Freeze { .. }, Part::Manager(m)) => self.resume(m, true),
+            (Op::Slow { .. }, Part::Manager(m)) => {
+                self.managers[m].slow.retain(|(fault, ..)| *fault != index);
+            }
+            (Op::Rate { .. }, Part::Manager(m)) => {
+                self.managers[m].clock.set_rate(now, None);
+                self.clock_changed(m);
+            }
+            (Op::Kill { .. } | Op::PowerLoss { .. } | Op::Terminate { .. }, Part::Server(s)) => {
+                let dark = u32::from(matches!(op, Op::PowerLoss { .. }));
+                if let Some(server) = self.store.servers.get_mut(s) {
+                    server.downs = server.downs.saturating_sub(1);
+                    server.dark = server.dark.saturating_sub(dark);
+                }
+            }
+            (Op::Pause { .. } | Op::Freeze { .. }, Part::Server(s)) => self.server_goes_on(s),
+            _ => {}
+        }
+    }
+
+    /// A server ends: queries that wait there break off.
+    fn server_falls(&mut self, s: usize, dark: bool) {
+        let Some(server) = self.store.servers.get_mut(s) else {
+            return;
+        };
+        server.downs += 1;
+        server.dark += u32::from(dark);
+        server.stash.clear();
+        for m in 0..self.managers.len() {
+            let manager = &mut self.managers[m];
+            if manager.watch.waits_at != Some(s) {
+                continue;
+            }
+            manager.watch.waits_at = None;
+            let (process, query, to) = (manager.process(m), manager.watch.query, manager.host);
+            if !dark {
+                let failed = super::event::Reply::WatchFailed(query);
+                let from = self.store.host(s);
+                let _ = self.send(from, to, 0, Event::StoreAnswers(process, failed));
+            }
+        }
+    }
+
+    fn server_goes_on(&mut self, s: usize) {
+        let Some(server) = self.store.servers.get_mut(s) else {
+            return;
+        };
+        server.pauses = server.pauses.saturating_sub(1);
+        if server.pauses == 0 {
+            for (cause, event) in std::mem::take(&mut server.stash) {
+                self.queue.push(self.now, cause, event);
+            }
+        }
+    }
+
+    /// Begins or ends what a fault asks of the store.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other faults leave the store's behaviour alone"
+    )]
+    fn trouble(&mut self, op: &Op, begins: bool) {
+        let trouble = &mut self.store.trouble;
+        let (list, ms) = match op {
+            Op::NoStoreLeader if begins => return trouble.no_leader += 1,
+            Op::NoStoreLeader => return trouble.no_leader = trouble.no_leader.saturating_sub(1),
+            Op::DeafWatches if begins => return trouble.deaf += 1,
+            Op::DeafWatches => return trouble.deaf = trouble.deaf.saturating_sub(1),
+            Op::StuckWatches if begins => return trouble.stuck += 1,
+            Op::StuckWatches => return trouble.stuck = trouble.stuck.saturating_sub(1),
+            Op::StoreRefuses { which } => {
+                let list = &mut trouble.refuses;
+                if begins {
+                    list.push(*which);
+                } else if let Some(at) = list.iter().position(|one| one == which) {
+                    list.remove(at);
+                }
+                return;
+            }
+            Op::LostReplies { count, applied } if begins => {
+                return trouble.lost.push((*count, *applied));
+            }
+            Op::NewStoreLeader if begins => {
+                // The others agree on one of them, or on the same again.
+                self.store.leader = None;
+                return;
+            }
+            Op::SlowWrites { ms } => (&mut trouble.slow_writes, *ms),
+            Op::SlowReplies { ms } => (&mut trouble.slow_replies, *ms),
+            Op::SlowReads { ms } => (&mut trouble.slow_reads, *ms),
+            Op::StaleReads { ms } => (&mut trouble.stale, *ms),
+            Op::RegressingReads { ms } => (&mut trouble.regressing, *ms),
+            Op::LateWatches { ms } => (&mut trouble.late, *ms),
+            _ => return,
+        };
+        if begins {
+            list.push(ms);
+        } else if let Some(at) = list.iter().position(|one| *one == ms) {
+            list.remove(at);
+        }
+    }
+
+    /// Faults that change what stands under the key.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other faults leave the store's content alone"
+    )]
+    fn overwrite(&mut self, op: &Op) {
+        let now = self.now;
+        match op {
+            Op::Wipe => self.store.key.wipe(now),
+            Op::Rollback { ms } => {
+                self.store.key.roll_back(now, now.saturating_sub(ms * MS));
+            }
+            Op::Renumber => self.store.key.renumber(now),
+            Op::DeleteRecord => self.store.key.put(now, Value::Absent, 1),
+            Op::Scribble => self.store.key.put(now, Value::Junk, 1),
+            Op::Usurp => {
+                let Some(record) = self.store.key.current().record() else {
+                    return;
+                };
+                let forged = Record {
+                    epoch: record.epoch + 1,
+                    holder: "x:4000"
+                        .parse()
+                        .unwrap_or_else(|_| swarm_core::address::HostPort::localhost()),
+                    instance: "x".into(),
+                    nonce: "x".into(),
+                    released: false,
+                    ..Record::clone(record)
+                };
+                self.store.key.put(now, Value::Record(forged.into()), 1);
+            }
+            _ => return,
+        }
+        self.tell_watchers();
+    }
+
+    /// The usurper's record is released if it still stands.
+    fn usurper_gives_up(&mut self) {
+        let current = self.store.key.current();
+        let Some(record) = current.record().filter(|record| record.instance == "x") else {
+            return;
+        };
+        let released = Record {
+            released: true,
+            nonce: "y".into(),
+            ..Record::clone(record)
+        };
+        let now = self.now;
+        self.store.key.put(now, Value::Record(released.into()), 1);
+        self.tell_watchers();
+    }
+}
