@@ -187,6 +187,15 @@ impl Engine {
         self.lock().mutations.read(position)
     }
 
+    /// The times of the events since `position` in their order, each of its own on this engine's clock (ns); moves
+    /// `position` on. Of those, the last 1,024 are kept.
+    #[must_use]
+    pub fn events(&self, position: &mut u64) -> Vec<u64> {
+        let state = self.lock();
+        let next = || state.events.read(position);
+        std::iter::from_fn(next).map(|event| event.at.0).collect()
+    }
+
     /// Requests so far by method and route, names replaced: `POST /containers/{}/start`.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<String, u64> {
