@@ -12,10 +12,10 @@ use super::clock;
 use super::container::{Container, Exec, Health, Id, Phase};
 use super::events::{Event, EventLog, Kind};
 use super::image::{Image, Reference};
+use super::mutations::Mutations;
 use super::network::{Network, Subnet};
 use super::options::{Faults, Options};
 use super::process::{Process, World};
-use super::mutations::Mutations;
 use super::refusal::{Answer, Refusal};
 use super::volume::Volume;
 
