@@ -259,7 +259,7 @@ impl Ledger {
 
     /// A fault is there and concerns `hosts`, by name. Called in every step it lasts, and once for one that lasts an
     /// instant.
-    pub(crate) fn fault(&mut self, now: u64, op: &Op, hosts: &[String]) {
+    pub(crate) fn fault(&mut self, now: u64, op: &Op, hosts: &[&str]) {
         self.trouble.fault(now, op, hosts);
     }
 

@@ -30,6 +30,8 @@ mod frames;
 mod ledger;
 mod reader;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod uploader;
 mod writer;
 

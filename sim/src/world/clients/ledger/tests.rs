@@ -187,7 +187,6 @@ fn waits_count_unless_somebody_else_is_to_blame() {
         let mut story = Story::new();
         story.ask(Nature::Read);
         assert_eq!(story.wrong(9 * SECOND), None);
-        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
         if let Some(op) = &op {
             story.at(9 * SECOND).fault(9 * SECOND, op, &hosts);
         }
@@ -249,7 +248,7 @@ fn an_event_stream_does_not_break_without_a_reason() {
             let op = Op::StepDown {
                 host: Host::Primary,
             };
-            story.ledger.fault(at - SECOND, &op, &["m2".to_owned()]);
+            story.ledger.fault(at - SECOND, &op, &["m2"]);
         }
         story.at(at).stream_broke(stream, "m1");
         story.wrong(at)
@@ -288,7 +287,7 @@ fn a_tunnel_ends_with_its_primary() {
             let op = Op::Pause {
                 host: Host::Manager(1),
             };
-            story.ledger.fault(written, &op, &["m1".to_owned()]);
+            story.ledger.fault(written, &op, &["m1"]);
         }
         let tunnel = if opened_later { late } else { early };
         story.at(written + MS).tunnel_echoed(C1, tunnel, written);

@@ -25,7 +25,7 @@ pub struct Trouble {
 impl Trouble {
     /// A fault is there at `now` (true time, ns) and concerns `hosts`, by name. Called in every step it lasts, and once
     /// for one that lasts an instant.
-    pub fn fault(&mut self, now: u64, op: &Op, hosts: &[String]) {
+    pub fn fault(&mut self, now: u64, op: &Op, hosts: &[&str]) {
         stretch(&mut self.any, now);
         if !matches!(op.family(), Family::Process | Family::Operator) {
             stretch(&mut self.lasting, now);
@@ -35,7 +35,7 @@ impl Trouble {
         }
         for host in hosts {
             if host.starts_with(['m', 'c']) {
-                self.unreachable.insert(host.clone(), now);
+                self.unreachable.insert((*host).to_owned(), now);
             }
             if host.starts_with('e') {
                 self.engines = Some(now);
