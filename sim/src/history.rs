@@ -25,8 +25,20 @@ pub enum Told {
     NotDone,
     /// Whether it was carried out is unknown (502, a broken connection).
     Unknown,
-    /// The engine refused it (404, 409, …): it was carried out as far as the engine wanted to.
+    /// It was refused (404, 409, …): nothing was changed.
     Rejected,
+}
+
+impl Told {
+    /// Tells the ways of being untrue apart.
+    const fn aspect(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NotDone => "not-done",
+            Self::Unknown => "unknown",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,15 +83,10 @@ impl History {
             let what = format!("request {id} was carried out {applied} times");
             self.fail(Violation::new(Property::ExactlyOnce, "twice", now, what));
         }
-        if told == Some(Told::NotDone) {
-            let what =
-                format!("request {id} was carried out after its client was told that it was not");
-            self.fail(Violation::new(
-                Property::OutcomeTruth,
-                "not-done",
-                now,
-                what,
-            ));
+        if let Some(told @ (Told::NotDone | Told::Rejected)) = told {
+            let what = format!("request {id} was carried out after its client was told {told:?}");
+            let aspect = told.aspect();
+            self.fail(Violation::new(Property::OutcomeTruth, aspect, now, what));
         }
     }
 
@@ -100,7 +107,7 @@ impl History {
         }
         let late = now.saturating_sub(asked.at) > asked.limit;
         let lost = told == Told::Done && asked.applied == 0 && asked.nature != Nature::Read;
-        let untrue = told == Told::NotDone && asked.applied > 0;
+        let untrue = matches!(told, Told::NotDone | Told::Rejected) && asked.applied > 0;
         let waited = now.saturating_sub(asked.at) / 1_000_000;
         if late {
             let what = format!("request {id} was answered after {waited} ms");
@@ -111,13 +118,9 @@ impl History {
             self.fail(Violation::new(Property::OutcomeTruth, "done", now, what));
         }
         if untrue {
-            let what = format!("request {id} was carried out and its client told that it was not");
-            self.fail(Violation::new(
-                Property::OutcomeTruth,
-                "not-done",
-                now,
-                what,
-            ));
+            let what = format!("request {id} was carried out and its client told {told:?}");
+            let aspect = told.aspect();
+            self.fail(Violation::new(Property::OutcomeTruth, aspect, now, what));
         }
     }
 
@@ -129,6 +132,25 @@ impl History {
             asked.told = Some(Told::Unknown);
             self.answers.unknown += 1;
         }
+    }
+
+    /// Nobody can be blamed for the wait up to now, for instance because the client's manager was cut off from it.
+    pub fn excuse(&mut self, now: u64, id: u64) {
+        if let Some(asked) = self.requests.get_mut(&id) {
+            asked.at = asked.at.max(now);
+        }
+    }
+
+    /// What a request's client was told.
+    #[must_use]
+    pub fn told(&self, id: u64) -> Option<Told> {
+        self.requests.get(&id)?.told
+    }
+
+    /// How often a request was carried out.
+    #[must_use]
+    pub fn times_applied(&self, id: u64) -> u32 {
+        self.requests.get(&id).map_or(0, |asked| asked.applied)
     }
 
     /// Whether a request is known and unanswered.
@@ -194,6 +216,11 @@ mod tests {
             h.answered(2, 1, Told::NotDone);
         });
         assert_eq!(lie.as_deref(), Some("outcome-truth.not-done"));
+        let refused = after(|h| {
+            h.applied(1, 1);
+            h.answered(2, 1, Told::Rejected);
+        });
+        assert_eq!(refused.as_deref(), Some("outcome-truth.rejected"));
         let later = after(|h| {
             h.answered(2, 1, Told::NotDone);
             h.applied(3, 1);
@@ -206,6 +233,17 @@ mod tests {
         assert_eq!(twice.as_deref(), Some("exactly-once.twice"));
         let unknown = after(|h| h.answered(2, 1, Told::Unknown));
         assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn a_wait_without_blame_does_not_count() {
+        let excused = after(|h| {
+            h.excuse(90, 1);
+            h.check_waiting(190);
+            h.applied(1, 1);
+            h.answered(190, 1, Told::Done);
+        });
+        assert_eq!(excused, None);
     }
 
     #[test]

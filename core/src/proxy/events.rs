@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::machine::Digest;
+use crate::testbed::{Mutant, planted};
 use crate::time::Wall;
 
 /// How far a resumed stream reaches back: engines' clocks differ, so events do not come in the order of their times.
@@ -114,6 +115,9 @@ impl EventStream {
         self.event.clear();
         (self.depth, self.in_string, self.escaped) = (0, false, false);
         (self.resumed, self.spaced) = (true, false);
+        if planted(Mutant::SkipsEvents) {
+            return Some(String::new());
+        }
         Some(match self.newest {
             0 => self.from.clone(),
             newest => docker_time(newest.saturating_sub(OVERLAP_NANOS).max(self.floor)),
@@ -196,7 +200,7 @@ impl EventStream {
             self.recent.pop_first();
         }
         // Events of one time and name do exist; only a repetition by another primary is one.
-        new || !self.resumed
+        new || !self.resumed || planted(Mutant::RepeatsEvents)
     }
 }
 

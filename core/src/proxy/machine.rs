@@ -10,6 +10,7 @@ use super::{
 };
 use crate::api::Class;
 use crate::machine::{Digest, Effects, Machine, Wake};
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 /// Decides over requests. See the module's documentation for the rules.
@@ -59,7 +60,7 @@ impl Proxy {
             return;
         }
         let epoch = self.primary.epoch();
-        if epoch != tunnels {
+        if epoch != tunnels && !planted(Mutant::KeepsTunnels) {
             out.push(Effect::CloseTunnels { before: epoch });
         }
         let ids: Vec<_> = self.requests.keys().copied().collect();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Body, Kind, Origin, Refusal};
 use crate::api::Class;
+use crate::testbed::{Mutant, planted};
 use crate::time::Mono;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Request {
     /// `plain` if the request certainly was not carried out.
     pub(super) fn refusal(&self, plain: Refusal) -> Refusal {
         match self.class {
-            _ if self.sent == 0 => plain,
+            _ if self.sent == 0 || planted(Mutant::LiesAboutOutcome) => plain,
             Class::Safe | Class::Stream(_) => Refusal::Unanswered,
             Class::Idempotent
             | Class::StateIdempotent

@@ -12,6 +12,7 @@ use swarm_core::api::Query;
 use swarm_core::cluster::{Reference, SWARM_ID_LABEL};
 use swarm_core::json::RawObject;
 use swarm_core::scheduler;
+use swarm_core::testbed::{Mark, Mutant, planted, reach};
 use swarm_core::watch;
 
 use super::answer::{Answer, ApiError, json_text};
@@ -105,12 +106,8 @@ impl Api {
     }
 
     async fn create(&self, plan: &Plan) -> Result<Finished, ApiError> {
-        if let Some(made) = self.known(&plan.id) {
-            return Ok(created(&made));
-        }
-        if plan.repeat
-            && let Some(made) = self.search(plan).await?
-        {
+        if let Some(made) = self.made_before(plan).await? {
+            reach(Mark::KeyFound);
             return Ok(created(&made));
         }
         let (reserved, ranking) = self.reserve(&plan.request)?;
@@ -161,9 +158,11 @@ impl Api {
 
     /// Creates on one engine; pulls the image there first if it is missing.
     async fn create_on(&self, target: &Target, plan: &Plan) -> Result<Finished, ApiError> {
-        let mut finished = self.send_create(target, plan).await?;
+        let gated = Some(plan.epoch);
+        let mut finished = self.send_create(target, plan, gated).await?;
         if lacks_image(&finished) && self.pull_for_create(target, plan).await {
-            finished = self.send_create(target, plan).await?;
+            let gated = gated.filter(|_| !planted(Mutant::GateSkippedOnSecondStep));
+            finished = self.send_create(target, plan, gated).await?;
         }
         if let Finished::Engine(_, StatusCode::CREATED, text) = &finished
             && let Some(id) = id_in(text)
@@ -173,7 +172,12 @@ impl Api {
         Ok(finished)
     }
 
-    async fn send_create(&self, target: &Target, plan: &Plan) -> Result<Finished, ApiError> {
+    async fn send_create(
+        &self,
+        target: &Target,
+        plan: &Plan,
+        gated: Option<Option<u64>>,
+    ) -> Result<Finished, ApiError> {
         let text = plan
             .body(target.cpus)
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
@@ -184,9 +188,7 @@ impl Api {
             plan.query.as_str(),
         )?;
         *request.headers_mut() = plan.headers.clone();
-        let response = self
-            .dispatch(target, request, work(), Some(plan.epoch))
-            .await?;
+        let response = self.dispatch(target, request, work(), gated).await?;
         let (parts, answer) = response.into_parts();
         let text = body::collect_limited(answer, ANSWER_BYTES_MAX)
             .await
@@ -222,6 +224,17 @@ impl Api {
                 tracing::debug!(engine = %target.name, image = %plan.image, %error, "cannot pull");
                 false
             }
+        }
+    }
+
+    /// What an earlier attempt at the same create has made.
+    async fn made_before(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
+        if planted(Mutant::ForgetsKeys) {
+            return Ok(None);
+        }
+        match self.known(&plan.id) {
+            None if plan.repeat => self.search(plan).await,
+            known => Ok(known),
         }
     }
 

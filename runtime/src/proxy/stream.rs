@@ -7,6 +7,7 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use swarm_core::proxy::Input;
 use swarm_core::proxy::events::EventStream;
+use swarm_core::testbed::{Mark, reach};
 
 use super::attempt::Job;
 use super::desk::{Attempt, Ticket};
@@ -96,6 +97,7 @@ impl Follower {
             };
             match settled {
                 Settled::Answered(next, response) if response.status().is_success() => {
+                    reach(Mark::StreamResumed);
                     (attempt, source) = (next, response.into_body());
                 }
                 Settled::Answered(..) => {

@@ -20,6 +20,8 @@ use super::witness::SharedWitness;
 
 /// Where engines listen.
 pub(crate) const ENGINE_PORT: u16 = 2_375;
+/// How long a pull takes.
+const PULL: Duration = Duration::from_millis(300);
 /// Before an agent that gave up is started again, as a supervisor does.
 const AGENT_RESTART: Duration = Duration::from_secs(1);
 /// How long one operation of an agent may take.
@@ -31,6 +33,8 @@ pub(crate) fn add(sim: &mut Sim<'static>, slot: &Slot, witness: &SharedWitness) 
     let clock = slot.platform.wall();
     let options = Options {
         clock,
+        // Longer than a clean failover, so that a primary can change between the steps of a create.
+        pull_takes: PULL,
         ..Options::new(&slot.name)
     };
     let engine = Engine::new(host, options);

@@ -59,6 +59,7 @@ impl World {
             event,
         };
         self.active.insert(id, active.clone());
+        self.tell_ledger(now);
         self.carry_out(now, id, &active);
         self.stores.begin(now, id, op);
         self.tell_stores_who_hears_whom();
@@ -66,6 +67,16 @@ impl World {
             self.end(id);
         }
         victim
+    }
+
+    /// Clients' promises have exceptions while something is wrong.
+    pub(super) fn tell_ledger(&self, now: u64) {
+        let mut ledger = self.ledger();
+        for active in self.active.values() {
+            let slots = active.met.iter().filter_map(|id| self.slot(*id));
+            let names: Vec<&str> = slots.map(|slot| slot.name.as_str()).collect();
+            ledger.fault(now, &active.op, &names);
+        }
     }
 
     /// Fault `id` is over; nothing if it is not under way.

@@ -23,6 +23,7 @@ impl World {
         self.look_for_panics();
         self.look_who_acts(now);
         self.look_at_the_record(now);
+        self.tell_ledger(now);
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.look(now, &self.engines);
         if let Some(violation) = ledger.take_violation() {

@@ -8,6 +8,7 @@ use swarm_core::time::{Mono, Wall};
 
 use super::console::Console;
 use super::container::{Container, Id, Phase};
+use super::mutations::Change;
 use super::network::Endpoint;
 use super::refusal::{Answer, Refusal};
 use super::spec::Spec;
@@ -68,6 +69,7 @@ impl State {
         self.names.insert(name, Arc::clone(&id));
         self.order.insert(number, Arc::clone(&id));
         self.containers.insert(Arc::clone(&id), container);
+        self.note(Change::Create, &id, "");
         self.emit_container(&id, "create", &[]);
         Ok(id)
     }
@@ -152,6 +154,7 @@ impl State {
         name.clone_into(&mut container.name);
         self.names.remove(&old);
         self.names.insert(name.to_owned(), Arc::clone(&id));
+        self.note(Change::Rename, &id, name);
         self.emit_container(&id, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::console::Console;
 use super::container::{Exec, Id, Phase};
+use super::mutations::Change;
 use super::process::Process;
 use super::program::Surroundings;
 use super::refusal::{Answer, Refusal};
@@ -73,6 +74,7 @@ impl State {
             .execs
             .push(Arc::clone(&id));
         self.forget_old_execs(&container_id);
+        self.note(Change::Exec, &container_id, text.as_str());
         self.emit_container(
             &container_id,
             format!("exec_create: {text}"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::container::{Container, Health, Id, Phase};
+use super::mutations::Change;
 use super::process::Process;
 use super::program::Surroundings;
 use super::refusal::{Answer, Refusal};
@@ -59,6 +60,7 @@ impl State {
             return Err(refusal);
         }
         self.launch(&id);
+        self.note(Change::Start, &id, "");
         self.emit_container(&id, "start", &[]);
         self.run(&id);
         Ok(())
@@ -133,6 +135,7 @@ impl State {
                 "Cannot kill container: {reference}: Container {id} is not running"
             )));
         }
+        self.note(Change::Kill, &id, number.to_string());
         self.signal(&id, number);
         Ok(())
     }
@@ -164,6 +167,7 @@ impl State {
         if container.phase == Phase::Paused {
             self.unpause(&id)?;
         }
+        self.note(Change::Stop, &id, "");
         self.signal(&id, SIGTERM);
         let stubborn = self.containers.get(&id).is_some_and(Container::is_up);
         if stubborn {
@@ -251,7 +255,9 @@ impl State {
                  removal or force remove"
             )));
         }
-        if container.is_up() {
+        let up = container.is_up();
+        self.note(Change::Remove, &id, "");
+        if up {
             self.signal(&id, SIGKILL);
         }
         // It may have been one that removes itself.

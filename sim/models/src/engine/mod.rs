@@ -29,6 +29,7 @@ mod image;
 mod image_store;
 mod lifecycle;
 mod list;
+mod mutations;
 mod network;
 mod network_store;
 mod options;
@@ -37,7 +38,7 @@ mod program;
 mod refusal;
 mod spec;
 mod state;
-mod tar;
+pub mod tar;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -45,6 +46,7 @@ mod volume;
 mod volume_store;
 
 pub use container::{Health, Phase};
+pub use mutations::{Change, Mutation};
 pub use options::{ApiVersion, Faults, Options};
 pub use state::Created;
 
@@ -177,6 +179,21 @@ impl Engine {
         let state = self.lock();
         let labelled = |created: &&Created| created.labels.get(key).is_some_and(|v| v == value);
         state.creates.iter().filter(labelled).cloned().collect()
+    }
+
+    /// The changes carried out since `position`, oldest first, and moves it on. Of those, the last 10,000 are kept.
+    #[must_use]
+    pub fn mutations(&self, position: &mut u64) -> Vec<Mutation> {
+        self.lock().mutations.read(position)
+    }
+
+    /// The times of the events since `position` in their order, each of its own on this engine's clock (ns); moves
+    /// `position` on. Of those, the last 1,024 are kept.
+    #[must_use]
+    pub fn events(&self, position: &mut u64) -> Vec<u64> {
+        let state = self.lock();
+        let next = || state.events.read(position);
+        std::iter::from_fn(next).map(|event| event.at.0).collect()
     }
 
     /// Requests so far by method and route, names replaced: `POST /containers/{}/start`.

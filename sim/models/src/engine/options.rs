@@ -64,6 +64,8 @@ pub struct Options {
     pub kernel_version: String,
     /// Storage driver.
     pub driver: String,
+    /// How long the last line of a pull's progress takes to come.
+    pub pull_takes: Duration,
     /// Whether it has a cluster store and so may create overlay networks of global scope.
     pub cluster_store: bool,
 }
@@ -89,6 +91,7 @@ impl Options {
             operating_system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
             kernel_version: "6.1.0-13-amd64".to_owned(),
             driver: "overlay2".to_owned(),
+            pull_takes: Duration::ZERO,
             cluster_store: false,
         }
     }

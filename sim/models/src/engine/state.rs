@@ -12,6 +12,7 @@ use super::clock;
 use super::container::{Container, Exec, Health, Id, Phase};
 use super::events::{Event, EventLog, Kind};
 use super::image::{Image, Reference};
+use super::mutations::Mutations;
 use super::network::{Network, Subnet};
 use super::options::{Faults, Options};
 use super::process::{Process, World};
@@ -41,6 +42,7 @@ pub(super) struct State {
     pub(super) next_subnet: u8,
     pub(super) creates: VecDeque<Created>,
     pub(super) create_requests: u64,
+    pub(super) mutations: Mutations,
     /// Requests by method and route.
     pub(super) requests: BTreeMap<String, u64>,
     /// Raised to end all event streams.
@@ -89,6 +91,7 @@ impl State {
             next_subnet: 17,
             creates: VecDeque::new(),
             create_requests: 0,
+            mutations: Mutations::default(),
             requests: BTreeMap::new(),
             event_cuts: 0,
             random,

@@ -10,21 +10,21 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// One file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Path without leading or trailing slashes.
-    pub(super) path: String,
+    pub path: String,
     /// Whether it is a directory.
-    pub(super) directory: bool,
+    pub directory: bool,
     /// Permission bits.
-    pub(super) mode: u32,
+    pub mode: u32,
     /// Last change, with whole seconds in the archive.
-    pub(super) modified: Wall,
+    pub modified: Wall,
     /// Content, empty for a directory.
-    pub(super) data: Bytes,
+    pub data: Bytes,
 }
 
 /// Writes an archive.
-pub(super) fn write(entries: &[Entry]) -> Bytes {
+pub fn write(entries: &[Entry]) -> Bytes {
     let mut archive = Vec::new();
     for entry in entries {
         let mut path = entry.path.clone();
@@ -51,7 +51,7 @@ pub(super) fn write(entries: &[Entry]) -> Bytes {
 }
 
 /// Reads an archive; `None` if it is not one. Links and devices are left out.
-pub(super) fn read(archive: &Bytes) -> Option<Vec<Entry>> {
+pub fn read(archive: &Bytes) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut at = 0;
     let mut long_path = None;
@@ -87,7 +87,7 @@ pub(super) fn read(archive: &Bytes) -> Option<Vec<Entry>> {
 }
 
 /// Removes `.`, empty and doubled parts; `None` for a path that climbs out.
-pub(super) fn clean(path: &str) -> Option<String> {
+pub fn clean(path: &str) -> Option<String> {
     let parts: Vec<&str> = path
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")

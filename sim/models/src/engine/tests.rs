@@ -683,3 +683,52 @@ async fn an_engine_serves_over_loopback_tcp() {
         (&json!("e1"), &json!("inactive"))
     );
 }
+
+#[tokio::test]
+async fn what_was_changed_on_request_is_remembered_in_order() {
+    let fixture = Fixture::new();
+    let labels = json!({"Image": "busybox", "Cmd": ["sleep", "inf"], "Labels": {"key": "7"}});
+    fixture.create("box", labels).await;
+    for (method, path) in [
+        ("POST", "/containers/box/start"),
+        ("POST", "/containers/box/start"),
+        ("POST", "/containers/box/kill?signal=USR1"),
+        ("POST", "/containers/box/stop"),
+        ("POST", "/containers/box/kill"),
+        ("DELETE", "/containers/box"),
+    ] {
+        fixture.call(method, path, Value::Null).await;
+    }
+    let mut position = 0;
+    let done = fixture.engine.mutations(&mut position);
+    assert!(done.iter().all(|one| one.labels["key"] == "7"));
+    let done: Vec<(Change, &str)> = done
+        .iter()
+        .map(|one| (one.change, one.detail.as_str()))
+        .collect();
+    assert_eq!(
+        done,
+        [
+            (Change::Create, ""),
+            (Change::Start, ""),
+            (Change::Kill, "10"),
+            (Change::Stop, ""),
+            (Change::Remove, ""),
+        ],
+        "what was refused or changed nothing is not there"
+    );
+    assert_eq!(fixture.engine.mutations(&mut position), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_can_take_its_time() {
+    let options = Options {
+        pull_takes: Duration::from_secs(5),
+        ..Options::new("e1")
+    };
+    let fixture = Fixture::with(options);
+    let began = tokio::time::Instant::now();
+    let path = "/images/create?fromImage=web&tag=1";
+    assert_eq!(fixture.call("POST", path, Value::Null).await.status, 200);
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+}

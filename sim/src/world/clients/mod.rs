@@ -24,8 +24,16 @@ use swarm_core::rng::Random;
 use crate::plan::Workload;
 use crate::trace::HostId;
 
+mod asker;
+mod attacher;
+mod frames;
 mod ledger;
 mod reader;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod uploader;
+mod writer;
 
 pub(crate) use ledger::Ledger;
 
@@ -87,9 +95,9 @@ pub(crate) fn kinds(workload: &Workload) -> Vec<Kind> {
 pub(crate) fn work(kind: Kind, host: ClientHost) -> BoxFuture<'static, ()> {
     match kind {
         Kind::Reader => Box::pin(reader::work(host)),
-        // To come: until then they read.
-        Kind::Writer | Kind::Stream | Kind::Attacher | Kind::Uploader => {
-            Box::pin(reader::work(host))
-        }
+        Kind::Writer => Box::pin(writer::work(host)),
+        Kind::Stream => Box::pin(stream::work(host)),
+        Kind::Attacher => Box::pin(attacher::work(host)),
+        Kind::Uploader => Box::pin(uploader::work(host)),
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::super::clock::rfc3339;
 use super::super::container::Container;
 use super::super::files::Files;
+use super::super::mutations::Change;
 use super::super::refusal::{Answer, Refusal};
 use super::super::tar::{self, Entry};
 use super::{ARCHIVE_BYTES, Call, Reply, empty, full, ok, streamed, with_body};
@@ -59,7 +60,9 @@ pub(super) async fn put(mut call: Call, name: &str) -> Reply {
         if keep_kind {
             check_kinds(files, &path, &entries)?;
         }
+        let first = entries.first().map(|entry| entry.path.clone());
         files.unpack(&path, entries)?;
+        state.note(Change::Put, &id, first.unwrap_or_default());
         state.emit_container(&id, "extract-to-dir", &[]);
         Ok(())
     })?;

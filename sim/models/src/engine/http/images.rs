@@ -1,5 +1,7 @@
 //! Images.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -108,9 +110,16 @@ pub(super) fn pull(call: &Call) -> Reply {
     };
     let mut lines = progress(&reference, &id, &digest, new);
     lines.reverse();
-    let body = unfold(lines, |mut lines| {
+    let takes = call.engine.lock().options.pull_takes;
+    let (host, whole) = (Arc::clone(&call.engine.host), lines.len());
+    let body = unfold(lines, move |mut lines: Vec<Value>| {
+        let host = Arc::clone(&host);
         Box::pin(async move {
+            let begun = lines.len() < whole;
             let line = lines.pop()?;
+            if begun && lines.is_empty() && !takes.is_zero() {
+                host.sleep(takes).await;
+            }
             Some((Bytes::from(format!("{line}\r\n")), lines))
         })
     });
