@@ -1,5 +1,6 @@
 //! Runs a scenario and judges it.
 
+use swarm_core::testbed::Mutant;
 use swarm_sim::plan::Plan;
 use swarm_sim::property::{Property, Violation};
 use swarm_sim::run::{self, Run};
@@ -17,15 +18,18 @@ pub struct Verdict {
     pub failure: Option<Violation>,
 }
 
-/// Runs a scenario and judges it. At least [`Keep::Story`] is kept: expectations look at it.
+/// Runs a scenario and judges it, with `mutant` planted if given. At least [`Keep::Story`] is kept: expectations look
+/// at it.
 #[must_use]
-pub fn check(scenario: &Scenario, keep: Keep) -> Verdict {
+pub fn check(scenario: &Scenario, keep: Keep, mutant: Option<Mutant>) -> Verdict {
     let keep = match keep {
         Keep::Hash | Keep::Story => Keep::Story,
         Keep::All => Keep::All,
     };
-    let run = run::run(&scenario.plan, keep, None);
-    let failure = judge(scenario, &run, &mut |plan| run::run(plan, Keep::Hash, None));
+    let run = run::run(&scenario.plan, keep, mutant);
+    let failure = judge(scenario, &run, &mut |plan| {
+        run::run(plan, Keep::Hash, mutant)
+    });
     Verdict { run, failure }
 }
 

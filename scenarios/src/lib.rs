@@ -10,6 +10,7 @@ mod all;
 mod check;
 pub mod corpus;
 pub mod expect;
+mod paste;
 mod scenario;
 pub mod script;
 
@@ -17,5 +18,6 @@ pub use all::{all, files};
 pub use check::{Verdict, check, judge};
 pub use corpus::CorpusEntry;
 pub use expect::{Expect, Who};
+pub use paste::as_code;
 pub use scenario::{SCENARIO_VERSION, Scenario, ScenarioError};
 pub use script::Script;

@@ -182,10 +182,7 @@ impl Lab<'_> {
         if waited > WATCH_WAIT * 21 / 16 + self.operation_ns() {
             self.another_server(m);
             self.watch_failed(m, watch.query);
-        } else if waited > WATCH_WAIT
-            && watch.waits_at.is_some()
-            && self.store.trouble.stuck == 0
-        {
+        } else if waited > WATCH_WAIT && watch.waits_at.is_some() && self.store.trouble.stuck == 0 {
             self.answer_watch(process, watch.query, false);
         }
     }

@@ -360,6 +360,24 @@ impl Family {
         Self::StoreData,
         Self::Engine,
     ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Operator => "operator",
+            Self::Pause => "pause",
+            Self::Link => "link",
+            Self::Path => "path",
+            Self::Clock => "clock",
+            Self::StoreLeader => "store-leader",
+            Self::StoreReads => "store-reads",
+            Self::StoreWrites => "store-writes",
+            Self::StoreData => "store-data",
+            Self::Engine => "engine",
+        }
+    }
 }
 
 impl Op {

@@ -1,5 +1,6 @@
 //! One run of one plan, in either tier, and what it showed.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -92,6 +93,16 @@ pub struct Run {
     pub trace: Trace,
 }
 
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in the middle of a run: a panic there is a finding, not a failure of the program.
+#[must_use]
+pub fn is_running() -> bool {
+    RUNNING.get()
+}
+
 /// Runs `plan`, with `mutant` planted if given. Never panics: a panic of the code under test is a violation.
 #[must_use]
 pub fn run(plan: &Plan, keep: Keep, mutant: Option<Mutant>) -> Run {
@@ -101,7 +112,10 @@ pub fn run(plan: &Plan, keep: Keep, mutant: Option<Mutant>) -> Run {
         Tier::Lab => lab::run,
         Tier::World => world::run,
     };
-    let mut run = catch_unwind(AssertUnwindSafe(|| tier(plan, keep))).unwrap_or_else(|panic| {
+    let before = RUNNING.replace(true);
+    let caught = catch_unwind(AssertUnwindSafe(|| tier(plan, keep)));
+    RUNNING.set(before);
+    let mut run = caught.unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

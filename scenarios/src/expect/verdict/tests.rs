@@ -111,6 +111,7 @@ fn a_story_without_a_loss_of_the_primary_measures_nothing() {
     let mut drilled = failover();
     let mut failover = Failover {
         cause: "kill".into(),
+        at: 0,
         took_us: 10,
         budget_us: 10,
     };

@@ -1,0 +1,76 @@
+//! The hunt: every planted bug must be noticed within a stated number of seeds, or the checks are not worth their name.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use swarm_core::testbed::Mutant;
+
+use crate::plan::{Plan, Profile, Tier};
+use crate::report::MutantLine;
+use crate::run::run;
+use crate::trace::Keep;
+
+mod quarries;
+
+pub use quarries::QUARRIES;
+
+/// Where a planted bug is hunted, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarry {
+    /// The bug.
+    pub mutant: Mutant,
+    /// The tier that has to notice it.
+    pub tier: Tier,
+    /// Within so many seeds, counted from 0.
+    pub seeds_max: u64,
+    /// What it does, in words.
+    pub words: &'static str,
+}
+
+/// Hunts all of `quarries` with `jobs` threads. `watch` is called after each.
+pub fn hunt(
+    quarries: &[Quarry],
+    jobs: usize,
+    watch: impl Fn(&MutantLine) + Sync,
+) -> Vec<MutantLine> {
+    let next = AtomicUsize::new(0);
+    let lines = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some((at, quarry)) = take(quarries, &next) {
+                    let line = one(quarry);
+                    watch(&line);
+                    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    lines.push((at, line));
+                }
+            });
+        }
+    });
+    let mut lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+    lines.sort_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+fn take<'a>(quarries: &'a [Quarry], next: &AtomicUsize) -> Option<(usize, &'a Quarry)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    quarries.get(at).map(|quarry| (at, quarry))
+}
+
+/// Runs seeds until the bug is noticed.
+fn one(quarry: &Quarry) -> MutantLine {
+    let noticed = (0..quarry.seeds_max).find_map(|seed| {
+        let plan = Plan::draw(quarry.tier, seed, Profile::Pr);
+        let violation = run(&plan, Keep::Hash, Some(quarry.mutant)).violation?;
+        Some((seed + 1, violation.signature()))
+    });
+    MutantLine {
+        name: quarry.mutant.name(),
+        words: quarry.words.to_owned(),
+        tier: quarry.tier.name().to_owned(),
+        seeds_max: quarry.seeds_max,
+        killed_after: noticed.as_ref().map(|(after, _)| *after),
+        signature: noticed.map(|(_, signature)| signature).unwrap_or_default(),
+    }
+}

@@ -1,2 +1,0 @@
-//! `swarm-sim`. To come.
-fn main() {}
