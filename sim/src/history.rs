@@ -1,6 +1,6 @@
 //! What clients asked, what engines carried out, and whether the answers were true (HA.md section 10, 5 and 6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::property::{Property, Violation};
 use crate::run::Answers;
@@ -54,6 +54,8 @@ struct Asked {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     requests: BTreeMap<u64, Asked>,
+    /// Those without an answer: few, and looked at often.
+    open: BTreeSet<u64>,
     answers: Answers,
     violation: Option<Violation>,
 }
@@ -70,6 +72,7 @@ impl History {
             told: None,
         };
         self.requests.insert(id, asked);
+        self.open.insert(id);
     }
 
     /// An engine carries the request out.
@@ -100,6 +103,7 @@ impl History {
             self.fail(Violation::new(Property::OneAnswer, "twice", now, what));
             return;
         }
+        self.open.remove(&id);
         match told {
             Told::Done | Told::Rejected => self.answers.done += 1,
             Told::NotDone => self.answers.refused += 1,
@@ -130,6 +134,7 @@ impl History {
             && asked.told.is_none()
         {
             asked.told = Some(Told::Unknown);
+            self.open.remove(&id);
             self.answers.unknown += 1;
         }
     }
@@ -156,17 +161,14 @@ impl History {
     /// Whether a request is known and unanswered.
     #[must_use]
     pub fn is_open(&self, id: u64) -> bool {
-        self.requests
-            .get(&id)
-            .is_some_and(|asked| asked.told.is_none())
+        self.open.contains(&id)
     }
 
     /// Looks for requests that have waited too long for their answer.
     pub fn check_waiting(&mut self, now: u64) {
-        let late = self
-            .requests
-            .iter()
-            .find(|(_, asked)| asked.told.is_none() && now.saturating_sub(asked.at) > asked.limit);
+        let open = self.open.iter();
+        let mut waiting = open.filter_map(|id| Some((id, self.requests.get(id)?)));
+        let late = waiting.find(|(_, asked)| now.saturating_sub(asked.at) > asked.limit);
         if let Some((id, asked)) = late {
             let waited = now.saturating_sub(asked.at) / 1_000_000;
             let what = format!("request {id} has had no answer for {waited} ms");
