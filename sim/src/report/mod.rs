@@ -156,6 +156,9 @@ pub struct PropertyLine {
     pub kind: String,
     /// Runs it was checked in.
     pub checked: u64,
+    /// The same by tier.
+    #[serde(default)]
+    pub checked_in: BTreeMap<String, u64>,
     /// Runs it was broken in.
     pub violated: u64,
 }
@@ -316,3 +319,6 @@ pub struct HostBlock {
     /// By tier: runs for each minute of one thread.
     pub runs_per_minute: BTreeMap<String, f64>,
 }
+
+#[cfg(test)]
+mod tests;

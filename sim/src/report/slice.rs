@@ -29,7 +29,7 @@ pub fn slice(trace: &Trace, event: u64, most: usize) -> Vec<String> {
     let surroundings = told.iter().enumerate().rev().filter(|(_, event)| {
         let here = hosts.is_empty() || hosts_of(event).any(|host| hosts.contains(&host));
         match weight(event.kind) {
-            Weight::Fault => true,
+            Weight::Landmark => true,
             Weight::Fate => here,
             Weight::Detail => false,
         }
@@ -52,7 +52,9 @@ fn end(events: &[Event], seq: u64) -> Option<usize> {
             .iter()
             .rposition(|event| event.kind == Kind::Violation)
     };
-    named.or_else(broken).or(events.len().checked_sub(1))
+    named
+        .or_else(broken)
+        .or_else(|| events.len().checked_sub(1))
 }
 
 /// The last of `told` and what led to it, newest first.
@@ -107,7 +109,7 @@ fn hosts_of(event: &Event) -> impl Iterator<Item = HostId> + use<> {
 
 enum Weight {
     /// Worth a line wherever it is.
-    Fault,
+    Landmark,
     /// Worth a line if its host is concerned.
     Fate,
     /// Worth a line only as a cause.
@@ -116,13 +118,13 @@ enum Weight {
 
 const fn weight(kind: Kind) -> Weight {
     match kind {
-        Kind::FaultBegan | Kind::FaultEnded | Kind::Violation => Weight::Fault,
+        Kind::FaultBegan | Kind::FaultEnded | Kind::Acting | Kind::Idle | Kind::Violation => {
+            Weight::Landmark
+        }
         Kind::Started
         | Kind::Ended
         | Kind::Paused
         | Kind::Resumed
-        | Kind::Acting
-        | Kind::Idle
         | Kind::Cut
         | Kind::Healed
         | Kind::Log
@@ -236,6 +238,7 @@ mod tests {
         add(&mut trace, (500, 3, Kind::Message), (9, 9), 0);
         add(&mut trace, (900, NOWHERE, Kind::FaultBegan), (7, 0), 0);
         let pause = add(&mut trace, (900, 1, Kind::Paused), (0, 0), 0);
+        add(&mut trace, (2_500, 3, Kind::Started), (2, 0), 0);
         let sent = add(&mut trace, (3_000, 2, Kind::SwapSent), (2, 1), 0);
         let done = add(&mut trace, (3_002, 0, Kind::SwapDone), (2, 8), sent);
         add(&mut trace, (3_004, 2, Kind::Acting), (2, 0), done);
@@ -250,15 +253,30 @@ mod tests {
     #[test]
     fn causes_lead_to_the_violation_and_fates_surround_them() {
         let (trace, last) = broken(Keep::All);
-        insta::assert_snapshot!(slice(&trace, last, 30).join("\n"), @"");
+        insta::assert_snapshot!(slice(&trace, last, 30).join("\n"), @r"
+           0.000000  m1   P  acts in epoch 1
+           0.900000  -    !  fault #7 begins
+           0.900000  m1   =  stands still
+           3.004000  m2   P  acts in epoch 2
+           3.100000  m1   >  goes on
+           3.101000  m1   D  dispatches request 44 in epoch 1
+           3.101000  m1   #  BROKEN: host 1 dispatched late
+        ");
     }
 
     #[test]
     fn without_causes_the_story_of_the_hosts_concerned_is_told() {
         let (trace, _) = broken(Keep::Story);
         let lines = slice(&trace, 0, 30);
-        insta::assert_snapshot!(lines.join("\n"), @"");
-        assert!(lines.iter().all(|line| !line.contains("m2")), "{lines:?}");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+           0.000000  m1   P  acts in epoch 1
+           0.900000  -    !  fault #7 begins
+           0.900000  m1   =  stands still
+           3.004000  m2   P  acts in epoch 2
+           3.100000  m1   >  goes on
+           3.101000  m1   #  BROKEN: host 1 dispatched late
+        ");
+        assert!(lines.iter().all(|line| !line.contains("e1")), "{lines:?}");
     }
 
     #[test]

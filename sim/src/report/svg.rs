@@ -82,11 +82,12 @@ impl Svg {
     }
 
     fn path(&mut self, class: &str, d: &str, title: &str) {
-        self.put(format_args!("<path class=\"{class}\" d=\"{d}\">"));
-        if !title.is_empty() {
-            self.put(format_args!("<title>{}</title>", escaped(title)));
+        self.put(format_args!("<path class=\"{class}\" d=\"{d}\""));
+        if title.is_empty() {
+            self.put(format_args!("/>"));
+        } else {
+            self.put(format_args!("><title>{}</title></path>", escaped(title)));
         }
-        self.put(format_args!("</path>"));
     }
 }
 
@@ -169,7 +170,7 @@ fn panel(svg: &mut Svg, picture: &Picture, span: Span, focus: Option<Span>, top:
     for (index, lane) in picture.lanes.iter().enumerate() {
         lane::draw(svg, view, lane, row(index));
     }
-    ties(svg, view, &picture.ties, row);
+    ties(svg, view, picture, row);
     for (bracket, y) in &faults {
         draw_fault(svg, view, bracket, *y);
     }
@@ -199,7 +200,7 @@ fn beside(x: u64, text: &str) -> (u64, &'static str) {
 }
 
 /// Gives each bracket in view the highest row in which nothing else is where it and its name are.
-fn stack<'a>(all: &'a [Bracket], view: View, top: u64) -> (Vec<(&'a Bracket, u64)>, u64) {
+fn stack(all: &[Bracket], view: View, top: u64) -> (Vec<(&Bracket, u64)>, u64) {
     let mut taken: Vec<u64> = Vec::new();
     let mut placed = Vec::new();
     let mut brackets: Vec<&Bracket> = all.iter().filter(|one| view.shows(one.span)).collect();
@@ -290,9 +291,9 @@ fn draw_failover(svg: &mut Svg, view: View, bracket: &Bracket, y: u64, lanes_to:
 }
 
 /// Cut links, thinned out to one for each place and pair of lanes.
-fn ties(svg: &mut Svg, view: View, ties: &[Tie], row: impl Fn(usize) -> u64) {
+fn ties(svg: &mut Svg, view: View, picture: &Picture, row: impl Fn(usize) -> u64) {
     let mut drawn: Vec<(u64, usize, usize, bool)> = Vec::new();
-    for tie in ties.iter().filter(|tie| view.has(tie.at)) {
+    for tie in picture.ties.iter().filter(|tie| view.has(tie.at)) {
         let x = view.x(tie.at);
         let (upper, lower) = (tie.from.min(tie.to), tie.from.max(tie.to));
         let place = (x / 3, upper, lower, tie.cut);
@@ -305,11 +306,11 @@ fn ties(svg: &mut Svg, view: View, ties: &[Tie], row: impl Fn(usize) -> u64) {
         drawn.push(place);
         let middle = |lane| row(lane) + BAR / 2;
         let (line, dot, what) = if tie.cut {
-            ("c", "cd", "link cut")
+            ("c", "cd", "cut")
         } else {
-            ("k", "kd", "link works again")
+            ("k", "kd", "works again")
         };
-        let title = format!("{what} at {}", seconds(tie.at));
+        let title = format!("{} {what}, {}", link(picture, tie), seconds(tie.at));
         let d = format!("M{x} {}V{}", middle(upper), middle(lower));
         svg.path(line, &d, &title);
         for lane in [tie.from, tie.to] {
@@ -322,6 +323,17 @@ fn ties(svg: &mut Svg, view: View, ties: &[Tie], row: impl Fn(usize) -> u64) {
             }
         }
     }
+}
+
+fn link(picture: &Picture, tie: &Tie) -> String {
+    let name = |lane| {
+        picture
+            .lanes
+            .get(lane)
+            .map_or("", |lane: &Lane| lane.name.as_str())
+    };
+    let arrow = if tie.both { "–" } else { "→" };
+    format!("link {}{arrow}{}", name(tie.from), name(tie.to))
 }
 
 fn legend(svg: &mut Svg, y: u64) {
@@ -350,7 +362,7 @@ fn legend(svg: &mut Svg, y: u64) {
             svg.put(format_args!(
                 "<rect class=\"l\" x=\"{x}\" y=\"{}\" width=\"18\" height=\"4\"/>",
                 y + 4
-            ))
+            ));
         },
         "lease",
     );

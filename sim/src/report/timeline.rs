@@ -1,13 +1,12 @@
 //! What the picture of a run shows, read from its trace.
 
-use std::collections::BTreeMap;
-
+use self::reader::Reader;
 use crate::plan::Plan;
+use crate::report::words::millis;
 use crate::run::Run;
-use crate::trace::{Event, HostId, Kind, Trace};
+use crate::trace::{HostId, Kind, Trace};
 
-/// Levels of log lines that are shown: ERROR and WARN.
-const LEVELS_SHOWN: u64 = 2;
+mod reader;
 
 /// From when to when, in nanoseconds of true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +128,7 @@ impl Picture {
             from: 0,
             to: run.simulated.max(last).max(flagged).max(1_000_000),
         };
-        let mut order = lane_order(&run.trace);
+        let order = lane_order(&run.trace);
         let mut readers: Vec<Reader> = order
             .iter()
             .map(|&(_, host)| Reader::new(host, &run.trace))
@@ -141,7 +140,7 @@ impl Picture {
                 reader.take(event);
             }
         }
-        let lanes = readers.into_iter().zip(order.drain(..));
+        let lanes = readers.into_iter().zip(order);
         let lanes: Vec<Lane> = lanes
             .map(|(reader, (group, host))| reader.lane(run.trace.host(host), group, whole.to))
             .collect();
@@ -221,173 +220,6 @@ fn lane_order(trace: &Trace) -> Vec<(Group, HostId)> {
     lanes.iter().map(|&(group, _, id)| (group, id)).collect()
 }
 
-/// Follows one host through the trace.
-struct Reader {
-    since: u64,
-    standing: Standing,
-    paused: Option<(u64, bool)>,
-    open: BTreeMap<u64, u64>,
-    bars: Vec<Bar>,
-    leases: Vec<Lease>,
-    pauses: Vec<Pause>,
-    ticks: Vec<Tick>,
-    waits: Vec<Span>,
-    notes: Vec<Flag>,
-}
-
-impl Reader {
-    /// A host whose first news is its start was not there before.
-    fn new(host: HostId, trace: &Trace) -> Self {
-        let lives = |event: &&Event| matches!(event.kind, Kind::Started | Kind::Ended);
-        let first = trace
-            .events()
-            .iter()
-            .filter(|event| event.host == host)
-            .find(lives);
-        let absent = first.is_some_and(|event| event.kind == Kind::Started && event.at > 0);
-        Self {
-            since: 0,
-            standing: if absent {
-                Standing::Down(None)
-            } else {
-                Standing::Up
-            },
-            paused: None,
-            open: BTreeMap::new(),
-            bars: Vec::new(),
-            leases: Vec::new(),
-            pauses: Vec::new(),
-            ticks: Vec::new(),
-            waits: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    fn turn(&mut self, at: u64, standing: Standing) {
-        if at > self.since {
-            self.bars.push(Bar {
-                span: Span {
-                    from: self.since,
-                    to: at,
-                },
-                standing: self.standing,
-            });
-        }
-        self.since = at;
-        self.standing = standing;
-    }
-
-    fn take(&mut self, event: &Event) {
-        let at = event.at;
-        match event.kind {
-            Kind::Started => self.turn(at, Standing::Up),
-            Kind::Ended => {
-                self.resume(at);
-                self.turn(at, Standing::Down(Some(event.a)));
-            }
-            Kind::Paused => {
-                self.resume(at);
-                self.paused = Some((at, event.a == 1));
-            }
-            Kind::Resumed => self.resume(at),
-            Kind::Acting => self.turn(at, Standing::Primary(event.a)),
-            Kind::Idle => {
-                if matches!(self.standing, Standing::Primary(_)) {
-                    self.turn(at, Standing::Up);
-                }
-            }
-            Kind::Lease => self.lease(event),
-            Kind::Asked => {
-                self.open.insert(event.a, at);
-            }
-            Kind::Answered => self.answered(event),
-            Kind::Log if event.a <= LEVELS_SHOWN => self.note(event, event.a <= 1),
-            Kind::Note => self.note(event, false),
-            Kind::Log
-            | Kind::FaultBegan
-            | Kind::FaultEnded
-            | Kind::Cut
-            | Kind::Healed
-            | Kind::Input
-            | Kind::Wake
-            | Kind::SwapSent
-            | Kind::SwapDone
-            | Kind::SwapConflict
-            | Kind::Message
-            | Kind::Dispatched
-            | Kind::Applied
-            | Kind::Attempt
-            | Kind::Violation => {}
-        }
-    }
-
-    fn resume(&mut self, at: u64) {
-        if let Some((from, clock_too)) = self.paused.take() {
-            self.pauses.push(Pause {
-                span: Span { from, to: at },
-                clock_too,
-            });
-        }
-    }
-
-    fn lease(&mut self, event: &Event) {
-        let until = event.b.max(event.at);
-        match self.leases.last_mut() {
-            Some(last) if last.epoch == event.a && event.at <= last.span.to => {
-                last.span.to = last.span.to.max(until);
-            }
-            _ => self.leases.push(Lease {
-                span: Span {
-                    from: event.at,
-                    to: until,
-                },
-                epoch: event.a,
-            }),
-        }
-    }
-
-    fn answered(&mut self, event: &Event) {
-        let answer = match event.b {
-            0 | 502 | 504 => Answer::Unknown,
-            421 | 503 => Answer::Refused,
-            // What the engine itself turned down was carried out as far as the engine wanted to.
-            _ => Answer::Ok,
-        };
-        self.ticks.push(Tick {
-            at: event.at,
-            answer,
-        });
-        if let Some(from) = self.open.remove(&event.a) {
-            self.waits.push(Span { from, to: event.at });
-        }
-    }
-
-    fn note(&mut self, event: &Event, grave: bool) {
-        self.notes.push(Flag {
-            at: event.at,
-            grave,
-            words: event.text.clone(),
-        });
-    }
-
-    fn lane(mut self, name: &str, group: Group, end: u64) -> Lane {
-        self.resume(end);
-        self.turn(end, Standing::Up);
-        let unanswered = self.open.values().map(|&from| Span { from, to: end });
-        self.waits.extend(unanswered);
-        Lane {
-            name: name.to_owned(),
-            group,
-            bars: self.bars,
-            leases: self.leases,
-            pauses: self.pauses,
-            ticks: self.ticks,
-            waits: self.waits,
-            notes: self.notes,
-        }
-    }
-}
-
 /// Faults that the trace saw, with what the plan calls them.
 fn faults(plan: &Plan, trace: &Trace, end: u64) -> Vec<Bracket> {
     let mut brackets = Vec::new();
@@ -446,15 +278,6 @@ fn failovers(run: &Run) -> Vec<Bracket> {
         }
     };
     run.failovers.iter().map(bracket).collect()
-}
-
-/// Microseconds as milliseconds, with a digit after the point where it says something.
-pub(super) fn millis(micros: u64) -> String {
-    if micros < 100_000 {
-        format!("{}.{}", micros / 1_000, micros % 1_000 / 100)
-    } else {
-        (micros / 1_000).to_string()
-    }
 }
 
 /// Cut and healed links; both directions at the same instant are one tie.

@@ -47,7 +47,7 @@ impl Report {
         let failed = codes.len() as u64;
         let gravest = GRAVEST_FIRST.into_iter().find(|code| codes.contains(code));
         Verdict {
-            passed: cases().count() as u64 - failed,
+            passed: cases().filter(|case| !case.skipped).count() as u64 - failed,
             failed,
             words: if failed == 0 {
                 self.what_held()
@@ -95,7 +95,7 @@ impl Report {
         let mut words = format!("every promise held in {}", list(parts));
         if !self.mutants.is_empty() {
             let noticed = counted(self.mutants.len() as u64, "planted bug");
-            words = format!("{words}, and all of {noticed} were noticed");
+            words = format!("{words}, and each of {noticed} was noticed");
         }
         words
     }

@@ -1,5 +1,7 @@
 //! Promises, scenarios, faults drawn, planted bugs, determinism, environment: mostly tables.
 
+use std::collections::BTreeMap;
+
 use super::parts::{Column, Row, Table, badge, code_block, esc, folded};
 use crate::report::words::{count, counted, lasting, millis};
 use crate::report::{Batch, MutantLine, Report, ScenarioLine};
@@ -30,6 +32,7 @@ pub(super) fn promises(report: &Report) -> String {
                 esc(&line.words),
                 esc(&line.kind),
                 count(line.checked),
+                in_tiers(&line.checked_in),
             ],
         }
     });
@@ -41,11 +44,20 @@ pub(super) fn promises(report: &Report) -> String {
             ("in words", Text),
             ("kind", Text),
             ("runs checked", Number),
+            ("by tier", Text),
         ],
         rows: rows.collect(),
         filter: false,
     };
     table.html()
+}
+
+fn in_tiers(checked: &BTreeMap<String, u64>) -> String {
+    let tiers = checked.iter();
+    let tiers: Vec<String> = tiers
+        .map(|(tier, runs)| format!("{} {}", esc(tier), count(*runs)))
+        .collect();
+    tiers.join(", ")
 }
 
 pub(super) fn scenarios(report: &Report) -> String {
