@@ -27,5 +27,7 @@ fn main() {
             }
         }
     }
-    println!("{count} runs, {failed} failed, {simulated} ms simulated, {events} events, {asked} requests");
+    println!(
+        "{count} runs, {failed} failed, {simulated} ms simulated, {events} events, {asked} requests"
+    );
 }

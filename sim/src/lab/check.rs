@@ -123,7 +123,11 @@ impl Lab<'_> {
         } else {
             return;
         };
-        let aspect = if stepped_down { "step-down" } else { "back-off" };
+        let aspect = if stepped_down {
+            "step-down"
+        } else {
+            "back-off"
+        };
         self.fail(
             Property::Stability,
             aspect,

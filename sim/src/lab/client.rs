@@ -78,7 +78,8 @@ impl Lab<'_> {
         });
         self.clients[index].waits_for = Some((request, self.now));
         self.note(host, Kind::Asked, (request as u64, class_number(class)));
-        self.history.asked(self.now, request as u64, nature, self.limit);
+        self.history
+            .asked(self.now, request as u64, nature, self.limit);
         if impatient {
             let patience = self.random.between(MS, 3_000 * MS);
             self.after(patience, Event::Leaves(request));
@@ -130,7 +131,8 @@ impl Lab<'_> {
         }
         let proven = told == Some(Told::Done);
         if !proven && self.phase.proves(request) {
-            let what = format!("a request of {nature:?} kind ended with {told:?} though all is well");
+            let what =
+                format!("a request of {nature:?} kind ended with {told:?} though all is well");
             self.fail(Property::Liveness, "proof", what);
         }
         self.next(client, request);

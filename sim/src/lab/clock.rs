@@ -99,7 +99,10 @@ mod tests {
             for local in [12_345, 12_346, 999_999_999, 60_000_000_007] {
                 let at = clock.when(Mono(local), 0).unwrap();
                 assert!(clock.local(at) >= Mono(local), "{ppm} {local}");
-                assert!(at == 0 || clock.local(at - 1) < Mono(local), "{ppm} {local}");
+                assert!(
+                    at == 0 || clock.local(at - 1) < Mono(local),
+                    "{ppm} {local}"
+                );
             }
         }
     }

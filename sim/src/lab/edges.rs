@@ -38,7 +38,13 @@ const PROXY: [&str; 11] = [
     "wake",
 ];
 const STAGES: [&str; 7] = [
-    "idle", "held", "remote", "reading", "at-gate", "leaving", "at-engine",
+    "idle",
+    "held",
+    "remote",
+    "reading",
+    "at-gate",
+    "leaving",
+    "at-engine",
 ];
 
 pub(super) struct Edges {

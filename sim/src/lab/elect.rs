@@ -43,7 +43,11 @@ impl Lab<'_> {
         }
         manager.wakes_at = u64::MAX;
         let local = manager.clock.local(self.now);
-        if manager.election.wake_at().is_none_or(|wake| wake.at > local) {
+        if manager
+            .election
+            .wake_at()
+            .is_none_or(|wake| wake.at > local)
+        {
             return self.arm_election(m);
         }
         let standing = manager.election.standing(local);
@@ -229,9 +233,7 @@ impl Lab<'_> {
         let input = match self.end_op(m, op) {
             None => return,
             Some(OpKind::Verify) => Input::Verified(op, None),
-            Some(OpKind::Swap(_)) => {
-                Input::Swapped(op, swarm_core::election::SwapOutcome::Unknown)
-            }
+            Some(OpKind::Swap(_)) => Input::Swapped(op, swarm_core::election::SwapOutcome::Unknown),
         };
         self.another_server(m);
         self.elect(m, input);

@@ -46,17 +46,32 @@ pub(super) enum Event {
     /// A client sends its next request.
     Ask(usize),
     /// A client's request arrives at its manager.
-    Arrives { manager: usize, request: usize },
+    Arrives {
+        manager: usize,
+        request: usize,
+    },
     /// A client hears how its request ended; `None`: the connection broke.
-    Answered { request: usize, told: Option<Told> },
+    Answered {
+        request: usize,
+        told: Option<Told>,
+    },
     /// A client does not want to wait any more.
     Leaves(usize),
     /// The manager notices that the client has left.
-    Left { manager: usize, request: usize },
+    Left {
+        manager: usize,
+        request: usize,
+    },
     /// A request arrives at another manager.
-    Forwarded { manager: usize, forward: Forward },
+    Forwarded {
+        manager: usize,
+        forward: Forward,
+    },
     /// The manager that forwarded a request has gone away, or wants it no more.
-    Dropped { manager: usize, caller: Caller },
+    Dropped {
+        manager: usize,
+        caller: Caller,
+    },
     /// How an attempt went at another manager.
     Returns(Caller, Outcome),
     /// The bytes of a change leave for the engine, unless the last check says no.

@@ -86,11 +86,7 @@ impl Lab<'_> {
             Host::Manager(n) => numbered(0, *n, managers),
             Host::Store(n) => numbered(managers, *n, self.store.servers.len()),
             Host::Engine(_) => None,
-            Host::Client(n) => numbered(
-                usize::from(self.engine) + 1,
-                *n,
-                self.clients.len(),
-            ),
+            Host::Client(n) => numbered(usize::from(self.engine) + 1, *n, self.clients.len()),
             Host::Primary => Some(primary),
             Host::Replica => others.next(),
             Host::SecondReplica => {
@@ -118,11 +114,17 @@ impl Lab<'_> {
             id,
             ..Active::default()
         };
-        active.hosts = op.hosts().into_iter().flat_map(|host| self.resolve(host)).collect();
+        active.hosts = op
+            .hosts()
+            .into_iter()
+            .flat_map(|host| self.resolve(host))
+            .collect();
         self.met(op, &active.hosts);
         let first = active.hosts.first().copied().unwrap_or(HostId::MAX);
         let kind = (self.now, first, Kind::FaultBegan);
-        self.cause = self.trace.add(kind, (id.into(), 0), self.cause, || op.to_string());
+        self.cause = self
+            .trace
+            .add(kind, (id.into(), 0), self.cause, || op.to_string());
         let links = self.links(op, &active.hosts);
         for (from, to, how) in links {
             self.cut(from, to, how);

@@ -131,8 +131,10 @@ impl<'a> Lab<'a> {
         let topology = plan.topology;
         let (managers, stores) = (usize::from(topology.managers), usize::from(topology.stores));
         let work = plan.workload;
-        let clients = usize::from(work.readers) + usize::from(work.writers) + usize::from(work.uploaders);
-        let numbered = |letter: char, count: usize| (1..=count).map(move |n| format!("{letter}{n}"));
+        let clients =
+            usize::from(work.readers) + usize::from(work.writers) + usize::from(work.uploaders);
+        let numbered =
+            |letter: char, count: usize| (1..=count).map(move |n| format!("{letter}{n}"));
         let mut hosts: Vec<String> = numbered('m', managers).collect();
         hosts.extend(numbered('s', stores));
         hosts.push("e1".to_owned());
@@ -187,7 +189,8 @@ impl<'a> Lab<'a> {
             let clock = Clock::new(random.below(1_000_000_000 * MS), ppm);
             let configs = self.configs(index, 0);
             let places = (host_id(index), managers, self.store.servers.len());
-            self.managers.push(Manager::new(index, places, clock, configs));
+            self.managers
+                .push(Manager::new(index, places, clock, configs));
             let at = self.random.below(300 * MS);
             self.queue.push(at, 0, Event::Start(index));
         }
@@ -237,11 +240,13 @@ impl<'a> Lab<'a> {
     }
 
     fn give_election(&mut self, manager: usize, input: election::Input) {
-        self.todo.push_back((self.cause, Todo::Election(manager, input)));
+        self.todo
+            .push_back((self.cause, Todo::Election(manager, input)));
     }
 
     fn give_proxy(&mut self, manager: usize, input: proxy::Input) {
-        self.todo.push_back((self.cause, Todo::Proxy(manager, input)));
+        self.todo
+            .push_back((self.cause, Todo::Proxy(manager, input)));
     }
 
     /// Notes what happened; what follows has it as its cause.

@@ -24,12 +24,25 @@ pub(super) enum Phase {
     WarmUp,
     Faults,
     /// Everybody must be well by then.
-    Recovery { by: u64, drill_from: u64 },
-    Drill { until: u64 },
-    AfterDrill { by: u64 },
+    Recovery {
+        by: u64,
+        drill_from: u64,
+    },
+    Drill {
+        until: u64,
+    },
+    AfterDrill {
+        by: u64,
+    },
     /// Requests from this one on must succeed.
-    Proof { until: u64, first: usize },
-    Closing { by: u64, first: usize },
+    Proof {
+        until: u64,
+        first: usize,
+    },
+    Closing {
+        by: u64,
+        first: usize,
+    },
 }
 
 /// When the phases come.
@@ -175,7 +188,10 @@ impl Lab<'_> {
     fn settled(&mut self, by: u64) -> bool {
         let settled = self.is_settled();
         if !settled && self.now > by {
-            let what = format!("not all managers lead to one acting primary: {:?}", self.acting);
+            let what = format!(
+                "not all managers lead to one acting primary: {:?}",
+                self.acting
+            );
             self.not_well("recovery", &what);
         }
         settled
@@ -235,6 +251,11 @@ impl Lab<'_> {
                 waits(manager.proxy.wake_at()),
                 manager.proxy.stats(),
             ));
+        }
+        for manager in &self.managers {
+            for job in manager.jobs() {
+                self.pending.push(format!("{job:?}"));
+            }
         }
         self.pending.push(format!(
             "store: leader {:?}, {:?}",

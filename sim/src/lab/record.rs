@@ -80,7 +80,9 @@ impl Key {
     /// What stood there at `time`.
     pub(super) fn at(&self, time: u64) -> &Seen {
         let shown = self.past.iter().rev().find(|(at, _)| *at <= time);
-        shown.or(self.past.front()).map_or(&self.current, |(_, seen)| seen)
+        shown
+            .or(self.past.front())
+            .map_or(&self.current, |(_, seen)| seen)
     }
 
     /// Puts `record` if the key is at `expected`; whether it did. `step` is how far the store's counter has gone on.

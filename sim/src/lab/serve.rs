@@ -3,7 +3,9 @@
 use swarm_core::api::Class;
 use swarm_core::election;
 use swarm_core::machine::{Effects, Machine};
-use swarm_core::proxy::{Body, Effect, Failure, Input, Kind as Attempt, Origin, Refusal, RequestId, Server};
+use swarm_core::proxy::{
+    Body, Effect, Failure, Input, Kind as Attempt, Origin, Refusal, RequestId, Server,
+};
 use swarm_core::testbed::{Mark, Mutant, planted, reach};
 
 use super::event::{Caller, Event, Forward, Outcome, Process};
@@ -124,13 +126,8 @@ impl Lab<'_> {
     /// Answers whoever asked.
     fn finish_job(&mut self, m: usize, job: &Job, outcome: Outcome) {
         if let Some(caller) = job.caller {
-            let (from, to) = (
-                self.managers[m].host,
-                self.managers[caller.process.manager].host,
-            );
-            // What cannot arrive is noticed by the other side's own patience.
-            let _ = self.send(from, to, 0, Event::Returns(caller, outcome));
-            return;
+            let from = self.managers[m].host;
+            return self.send_back(from, caller, outcome);
         }
         let told = match outcome {
             Outcome::Answered(told) => told,
@@ -199,7 +196,11 @@ impl Lab<'_> {
             since: now,
         };
         if again {
-            let what = format!("request {} is forwarded again by manager {}", forward.request, m + 1);
+            let what = format!(
+                "request {} is forwarded again by manager {}",
+                forward.request,
+                m + 1
+            );
             return self.fail(Property::NoLoop, "", what);
         }
         let Some(to) = to else {
@@ -227,12 +228,14 @@ impl Lab<'_> {
                 }
                 return;
             }
-            let to = self.managers[caller.process.manager].host;
-            let _ = self.send(host, to, 0, Event::Returns(caller, Outcome::NotSent));
-            return;
+            return self.send_back(host, caller, Outcome::NotSent);
         }
         if forward.visited >> m & 1 == 1 {
-            let what = format!("request {} comes to manager {} twice", forward.request, m + 1);
+            let what = format!(
+                "request {} comes to manager {} twice",
+                forward.request,
+                m + 1
+            );
             return self.fail(Property::NoLoop, "", what);
         }
         let origin = Origin::Peer {
@@ -400,7 +403,10 @@ impl Lab<'_> {
     pub(super) fn departs(&mut self, m: usize, id: RequestId, epoch: u64, thaws: u32) {
         let (now, host) = (self.now, self.managers[m].host);
         let process = self.managers[m].process(m);
-        let Some(job) = self.managers[m].job(id).filter(|job| job.stage == Stage::Leaving) else {
+        let Some(job) = self.managers[m]
+            .job(id)
+            .filter(|job| job.stage == Stage::Leaving)
+        else {
             return;
         };
         let (request, attempt) = (job.request, job.attempt);

@@ -59,7 +59,9 @@ impl Store {
     pub(super) fn new(first: usize, servers: usize, random: Random) -> Self {
         Self {
             first,
-            servers: std::iter::repeat_with(Server::default).take(servers).collect(),
+            servers: std::iter::repeat_with(Server::default)
+                .take(servers)
+                .collect(),
             leader: Some(0),
             elections: 0,
             key: Key::new(),

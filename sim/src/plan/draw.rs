@@ -127,7 +127,11 @@ fn knobs(tier: Tier, mask: &Mask, topology: Topology, random: &mut Random) -> Kn
         return plain;
     }
     let lease_ms = match tier {
-        Tier::Lab => pick(random, &[500, 700, 1_000, 2_000, 2_000, 3_000, 5_000, 10_000], 2_000),
+        Tier::Lab => pick(
+            random,
+            &[500, 700, 1_000, 2_000, 2_000, 3_000, 5_000, 10_000],
+            2_000,
+        ),
         Tier::World => pick(random, &[500, 1_000, 2_000, 2_000, 3_000], 2_000),
     };
     // A swap and its answer must fit well into the time of an operation, a quarter of the lease; a store of several

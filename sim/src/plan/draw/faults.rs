@@ -2,7 +2,7 @@
 
 use swarm_core::rng::Random;
 
-use super::{Fault, Family, Mask, Op, Plan, Profile, Tier, pick};
+use super::{Family, Fault, Mask, Op, Plan, Profile, Tier, pick};
 use crate::plan::{Host, How, RefuseWhich, Way};
 
 /// Faults of a plan drawn so far.
@@ -153,12 +153,18 @@ impl Drawing<'_> {
     }
 
     fn engine(&mut self) -> Host {
-        let n = self.random.between(1, self.plan.topology.engines.max(1).into());
+        let n = self
+            .random
+            .between(1, self.plan.topology.engines.max(1).into());
         Host::Engine(u8::try_from(n).unwrap_or(1))
     }
 
     fn way(&mut self) -> Way {
-        pick(self.random, &[Way::Both, Way::Both, Way::Forth, Way::Back], Way::Both)
+        pick(
+            self.random,
+            &[Way::Both, Way::Both, Way::Forth, Way::Back],
+            Way::Both,
+        )
     }
 
     fn how(&mut self) -> How {
@@ -320,7 +326,11 @@ impl Drawing<'_> {
             },
             1 if self.outside => Op::Rate {
                 host,
-                ppm: pick(self.random, &[-300_000, -100_000, 100_000, 500_000], 100_000),
+                ppm: pick(
+                    self.random,
+                    &[-300_000, -100_000, 100_000, 500_000],
+                    100_000,
+                ),
             },
             2 => Op::WallStep {
                 host,
