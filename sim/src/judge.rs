@@ -48,7 +48,8 @@ pub struct Budgets {
     pub host_loss: Duration,
     /// Clean stop, step-down, crash of the process: notice + swaps + 100 ms.
     pub clean: Duration,
-    /// How long two managers may believe in themselves outside the model: one lease.
+    /// How long two managers may believe in themselves outside the model: one lease, on the slowest clock there is;
+    /// what a frozen host does not notice comes on top.
     pub overlap: Duration,
 }
 
@@ -64,7 +65,7 @@ impl Budgets {
             host_loss: drift(takeover_wait(lease)) + exchange * 2 + Duration::from_millis(100),
             // The guard reads and swaps, the successor hears of it and swaps.
             clean: exchange * 5 + Duration::from_millis(100),
-            overlap: drift(lease) + exchange,
+            overlap: lease * 1_000_000 / slowest_rate(plan) + exchange + frozen(plan),
         }
     }
 
@@ -91,6 +92,27 @@ impl Budgets {
     }
 }
 
+/// How much the slowest clock of a run shows in a million of true time.
+fn slowest_rate(plan: &Plan) -> u32 {
+    let slow = plan.faults.iter().map(|fault| match fault.op {
+        Op::Rate { ppm, .. } if ppm < 0 => ppm.unsigned_abs(),
+        _ => 0,
+    });
+    let slow = slow.max().unwrap_or(0).max(plan.knobs.clock_error_ppm);
+    1_000_000_u32
+        .saturating_sub(slow.max(CLOCK_RATE_ERROR_PER_MILLE * 1_000))
+        .max(1)
+}
+
+/// How long hosts are frozen, all together.
+fn frozen(plan: &Plan) -> Duration {
+    let frozen = plan.faults.iter().map(|fault| match fault.op {
+        Op::Freeze { .. } => fault.lasts_ms,
+        _ => 0,
+    });
+    Duration::from_millis(frozen.sum())
+}
+
 /// The drill under way.
 #[derive(Clone, Debug)]
 struct Drill {
@@ -104,15 +126,15 @@ struct Drill {
 #[derive(Debug)]
 pub struct Judge {
     budgets: Budgets,
-    lease: u64,
-    verify: bool,
+    /// The store forgets nothing it confirmed.
+    remembers: bool,
     exclusive: bool,
     one_epoch: bool,
     violation: Option<Violation>,
     acting: Vec<(HostId, u64)>,
     terms: Vec<Term>,
-    /// Since when several act, outside the model.
-    overlap_since: Option<u64>,
+    /// Who acts beside a newer primary, and since when.
+    overlaps: BTreeMap<(HostId, u64), u64>,
     /// Faults that have begun and not ended.
     active: usize,
     /// From then on only a drill may change the primary.
@@ -129,14 +151,16 @@ impl Judge {
     pub fn new(plan: &Plan) -> Self {
         Self {
             budgets: Budgets::of(plan),
-            lease: nanos(Duration::from_millis(plan.knobs.lease_ms)),
-            verify: plan.knobs.verify,
+            remembers: plan
+                .faults
+                .iter()
+                .all(|fault| fault.op.family() != Family::StoreData),
             exclusive: plan.within_model(),
             one_epoch: only_outages(plan),
             violation: None,
             acting: Vec::new(),
             terms: Vec::new(),
-            overlap_since: None,
+            overlaps: BTreeMap::new(),
             active: 0,
             calm_from: None,
             drill: None,
@@ -221,14 +245,16 @@ impl Judge {
         self.drill.is_some()
     }
 
-    /// Looks at who acts at `now`: everybody whose gate would let a change pass. Called after every step.
+    /// Looks at who acts at `now`: everybody whose gate would let a change pass. Called after every step. A host that is
+    /// frozen right now does nothing and is left out.
     pub fn look(&mut self, now: u64, acting: &[(HostId, u64)]) {
         self.check_drill(now);
         if self.acting == acting {
             self.check_overlap(now);
             return;
         }
-        self.acting = acting.to_vec();
+        self.acting.clear();
+        self.acting.extend_from_slice(acting);
         self.check_overlap(now);
         for &(host, epoch) in acting {
             self.note_term(now, host, epoch);
@@ -237,16 +263,33 @@ impl Judge {
 
     fn check_overlap(&mut self, now: u64) {
         if self.acting.len() < 2 {
-            self.overlap_since = None;
+            self.overlaps.clear();
             return;
         }
-        let since = *self.overlap_since.get_or_insert(now);
         let (aspect, allowed) = if self.exclusive {
             ("", 0)
         } else {
             ("longer-than-a-lease", nanos(self.budgets.overlap))
         };
-        if self.exclusive || now - since > allowed {
+        // The newest has a right to act; the others are still to notice it.
+        let began = |one: &(HostId, u64)| {
+            let mut terms = self.terms.iter();
+            let began = terms.rposition(|term| (term.host, term.epoch) == *one);
+            began.unwrap_or(usize::MAX)
+        };
+        let newest = self.acting.iter().max_by_key(|one| began(one)).copied();
+        let old: Vec<(HostId, u64)> = self
+            .acting
+            .iter()
+            .filter(|one| Some(**one) != newest)
+            .copied()
+            .collect();
+        self.overlaps.retain(|one, _| old.contains(one));
+        for one in old {
+            self.overlaps.entry(one).or_insert(now);
+        }
+        let longest = self.overlaps.values().map(|since| now - since).max();
+        if self.exclusive || longest.is_some_and(|longest| longest > allowed) {
             let what = format!("several managers act (host, epoch): {:?}", self.acting);
             self.fail(Violation::new(Property::SinglePrimary, aspect, now, what));
         }
@@ -332,12 +375,17 @@ impl Judge {
                 what,
             ));
         }
-        // One confirmation may have been under way when the next epoch began.
+        // Outside the model a confirmation may have come before the next epoch began; what was confirmed leaves inside
+        // the lease. A store that forgets the newer epoch confirms the older one again, and is right.
         let newer = self.terms.iter().find(|term| term.epoch > epoch);
-        let slack = self.lease / 2;
+        let slack = if self.exclusive {
+            0
+        } else {
+            nanos(self.budgets.overlap)
+        };
         if let Some(newer) = newer
-            && (self.verify || self.exclusive)
-            && now > newer.at + if self.exclusive { 0 } else { slack }
+            && self.remembers
+            && now > newer.at + slack
         {
             let what = format!(
                 "host {host} dispatched a change of epoch {epoch} after epoch {} had begun",

@@ -2,7 +2,7 @@
 
 use swarm_core::election::{Input, Resignation};
 
-use super::event::{Ask, Event, Outcome, Process};
+use super::event::{Ask, Caller, Event, Outcome};
 use super::manager::{Stage, Watch};
 use super::record::Seen;
 use super::{Lab, MS};
@@ -30,6 +30,9 @@ impl Lab<'_> {
         }
         let life = self.managers[m].life + 1;
         let (election, proxy) = self.new_election(m, life);
+        if self.managers[m].dark {
+            self.connections_break(m);
+        }
         let manager = &mut self.managers[m];
         manager.begin_life(election, proxy);
         let (process, host) = (manager.process(m), manager.host);
@@ -40,6 +43,26 @@ impl Lab<'_> {
         let delay = self.random.between(10 * MS, 60 * MS);
         self.after(delay, Event::Sweep(process));
         self.plant_guard(process);
+    }
+
+    /// A host that had no power is there again: it does not know the connections others keep to it.
+    fn connections_break(&mut self, m: usize) {
+        let mut broken = Vec::new();
+        for (index, manager) in self.managers.iter().enumerate() {
+            let process = manager.process(index);
+            let lost = manager.jobs().filter(
+                |job| matches!(job.stage, Stage::Remote { to, .. } if to == m && index != m),
+            );
+            broken.extend(lost.map(|job| Caller {
+                process,
+                id: job.id,
+                attempt: job.attempt,
+            }));
+        }
+        for caller in broken {
+            let delay = self.random.between(200 * MS, 2_000 * MS);
+            self.after(delay, Event::Returns(caller, Outcome::Broken));
+        }
     }
 
     /// A process ends: by itself (0), killed (1) or without power (2).
@@ -67,15 +90,11 @@ impl Lab<'_> {
         let process = self.managers[m].process(m);
         for job in jobs {
             match job.caller {
-                Some(caller) => {
-                    let to = self.managers[caller.process.manager].host;
-                    // What cannot arrive is noticed by the other side's own patience.
-                    let _ = self.send(host, to, 0, Event::Returns(caller, Outcome::Broken));
-                }
+                Some(caller) => self.send_back(host, caller, Outcome::Broken),
                 None => self.tell_client(m, job.request, None),
             }
             if let Stage::Remote { to, .. } = job.stage {
-                let caller = super::event::Caller {
+                let caller = Caller {
                     process,
                     id: job.id,
                     attempt: job.attempt,
@@ -237,12 +256,12 @@ impl Lab<'_> {
     fn feel_pulses(&mut self, m: usize) {
         let manager = &self.managers[m];
         let (now, host, process) = (self.now, manager.host, manager.process(m));
-        let late: Vec<(usize, super::event::Caller)> = manager
+        let late: Vec<(usize, Caller)> = manager
             .jobs()
             .filter_map(|job| match job.stage {
                 Stage::Remote { to, since } if now - since > PATIENCE => Some((
                     to,
-                    super::event::Caller {
+                    Caller {
                         process,
                         id: job.id,
                         attempt: job.attempt,

@@ -252,6 +252,11 @@ impl Lab<'_> {
                 manager.proxy.stats(),
             ));
         }
+        for manager in &self.managers {
+            for job in manager.jobs() {
+                self.pending.push(format!("{job:?}"));
+            }
+        }
         self.pending.push(format!(
             "store: leader {:?}, {:?}",
             self.store.leader,

@@ -126,13 +126,8 @@ impl Lab<'_> {
     /// Answers whoever asked.
     fn finish_job(&mut self, m: usize, job: &Job, outcome: Outcome) {
         if let Some(caller) = job.caller {
-            let (from, to) = (
-                self.managers[m].host,
-                self.managers[caller.process.manager].host,
-            );
-            // What cannot arrive is noticed by the other side's own patience.
-            let _ = self.send(from, to, 0, Event::Returns(caller, outcome));
-            return;
+            let from = self.managers[m].host;
+            return self.send_back(from, caller, outcome);
         }
         let told = match outcome {
             Outcome::Answered(told) => told,
@@ -233,9 +228,7 @@ impl Lab<'_> {
                 }
                 return;
             }
-            let to = self.managers[caller.process.manager].host;
-            let _ = self.send(host, to, 0, Event::Returns(caller, Outcome::NotSent));
-            return;
+            return self.send_back(host, caller, Outcome::NotSent);
         }
         if forward.visited >> m & 1 == 1 {
             let what = format!(

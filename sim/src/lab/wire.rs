@@ -1,6 +1,6 @@
 //! What travels between hosts, and whose hands an event needs.
 
-use super::event::{Event, Process};
+use super::event::{Caller, Event, Outcome, Process};
 use super::net::Fate;
 use super::{Lab, MS};
 use crate::plan::How;
@@ -71,6 +71,16 @@ impl Lab<'_> {
             Fate::Refused => return Err(event),
         }
         Ok(())
+    }
+
+    /// Sends the outcome of an attempt; where it is refused, the connection breaks after some tries.
+    pub(super) fn send_back(&mut self, from: HostId, caller: Caller, outcome: Outcome) {
+        let to = self.managers[caller.process.manager].host;
+        let back = Event::Returns(caller, outcome);
+        if self.send(from, to, 0, back).is_err() {
+            let delay = self.random.between(200 * MS, 3_000 * MS);
+            self.after(delay, Event::Returns(caller, Outcome::Broken));
+        }
     }
 
     pub(super) fn cut(&mut self, from: HostId, to: HostId, how: How) {
