@@ -96,17 +96,13 @@ impl Consul {
         cursor: &mut Cursor,
         request: ReadKeyRequest,
     ) -> Result<Vec<KVPair>, StoreError> {
-        let limit = if cursor.0 == 0 {
-            self.operation
+        let call = if cursor.0 == 0 {
+            self.read()
         } else {
-            WATCH_LIMIT
+            self.transport.watch(WATCH_LIMIT)
         };
         let features = Some(blocking(*cursor));
-        let answer = self
-            .transport
-            .call(limit, true)
-            .execute_with(request, features)
-            .await?;
+        let answer = call.execute_with(request, features).await?;
         // An index that went back, or none, means: start anew (developer.hashicorp.com/consul/api-docs/features/blocking).
         cursor.0 = if answer.index < cursor.0 {
             0

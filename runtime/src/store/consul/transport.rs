@@ -63,7 +63,17 @@ impl Transport {
             transport: self,
             deadline,
             repeatable,
+            patient: false,
             maybe_sent: AtomicBool::new(false),
+        }
+    }
+
+    /// One blocking query that ends within `limit`. Each server may take all of it, since a server that has nothing to
+    /// tell looks like one that hangs; after one that did not answer, the next query goes to another.
+    pub(super) fn watch(&self, limit: Duration) -> Call<'_> {
+        Call {
+            patient: true,
+            ..self.call(limit, true)
         }
     }
 
@@ -80,6 +90,8 @@ pub(super) struct Call<'a> {
     transport: &'a Transport,
     deadline: Mono,
     repeatable: bool,
+    /// Silence of one server leaves nothing for the others.
+    patient: bool,
     maybe_sent: AtomicBool,
 }
 
@@ -232,7 +244,8 @@ impl RustifyClient for Call<'_> {
             };
             let left = self.deadline.since(transport.platform.mono());
             let others = u32::try_from(count - turn).unwrap_or(1);
-            let share = if self.repeatable { left / others } else { left };
+            let shared = self.repeatable && !self.patient;
+            let share = if shared { left / others } else { left };
             match self.ask(server, share, &request).await {
                 Ok(response) => {
                     // A server in trouble is not asked first the next time.
