@@ -1,5 +1,7 @@
 //! What a client asks of `GET /events`.
 
+use std::time::Duration;
+
 use super::filters::{Filters, QueryError};
 use super::image::Reference;
 use crate::api::Query;
@@ -12,6 +14,8 @@ use crate::time::Wall;
 pub struct EventQuery {
     /// Events from here on; `None` from now on.
     pub since: Option<Wall>,
+    /// Events that managers heard of at most so long ago; for managers that resume a stream.
+    pub heard_within: Option<Duration>,
     /// The stream ends here; `None` for never.
     pub until: Option<Wall>,
     filters: Filters,
@@ -48,7 +52,7 @@ const OBJECTS: [&str; 8] = [
 ];
 
 impl EventQuery {
-    /// Reads the query. An absent, empty or zero time means none.
+    /// Reads the query. An absent, empty or zero time means none; `since` may also be a duration in seconds, `10.5s`.
     ///
     /// # Errors
     /// [`QueryError`] for a time that is not seconds with an optional fraction, or unusable filters.
@@ -66,8 +70,14 @@ impl EventQuery {
             })?;
             Ok(Some(time).filter(|time| *time > Wall(0)))
         };
+        let since = query.value("since").unwrap_or_default();
+        let heard_within = since.strip_suffix('s').and_then(parse_seconds);
         Ok(Self {
-            since: time("since")?,
+            since: match heard_within {
+                Some(_) => None,
+                None => time("since")?,
+            },
+            heard_within: heard_within.map(|within| Duration::from_nanos(within.0)),
             until: time("until")?,
             filters,
         })
@@ -241,7 +251,22 @@ mod tests {
         }
         let late = query(&[("since", "100"), ("until", "101")]).unwrap();
         assert!(!late.wants(&event(), 60_000_000_000));
-        for text in ["x", "-1", "1.", ".5", "1e3", "99999999999999999999"] {
+        let resumed = query(&[("since", "10.5s")]).unwrap();
+        assert_eq!(resumed.heard_within, Some(Duration::from_millis(10_500)));
+        assert!(
+            resumed.wants(&event(), 0),
+            "when it happened does not matter"
+        );
+        for text in [
+            "x",
+            "s",
+            "-1",
+            "1.",
+            ".5",
+            "1e3",
+            "1m",
+            "99999999999999999999",
+        ] {
             assert_eq!(
                 query(&[("since", text)]).unwrap_err().status(),
                 400,

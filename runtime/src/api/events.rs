@@ -12,7 +12,7 @@ use swarm_core::address::HostPort;
 use swarm_core::api::Query;
 use swarm_core::cluster::EventQuery;
 use swarm_core::engine::{Event, Node};
-use swarm_core::time::Wall;
+use swarm_core::time::{Mono, Wall, nanos};
 
 use super::answer::{Answer, ApiError, json_text};
 use super::engine::Target;
@@ -37,11 +37,15 @@ const QUEUE: usize = 64;
 /// How far the past and the log may overlap: engines' clocks and the manager's differ.
 const OVERLAP: Duration = Duration::from_secs(10);
 
+/// Smaller differences between an engine's clock and the manager's are not corrected.
+const CLOCKS_APART: Duration = Duration::from_secs(2);
+
 impl Api {
     pub(super) fn events(self: Arc<Self>, call: Call) -> Answer {
         let query = EventQuery::parse(&call.request.query)?;
         // Engines' clocks differ: what is old is judged event by event.
-        let live = self.fleet.subscribe(query.since.map(|_| Wall(0)));
+        let looks_back = query.since.is_some() || query.heard_within.is_some();
+        let live = self.fleet.subscribe(looks_back.then_some(Wall(0)));
         let (sender, body) = channel(QUEUE);
         let cancelled = call.cancelled;
         let platform = self.platform.clone();
@@ -71,9 +75,9 @@ impl Api {
         sender: &Sender,
     ) -> Result<(), BodyError> {
         let mut seen = BTreeSet::new();
-        if let Some(since) = query.since
-            && since < self.started
-        {
+        let now = self.platform.mono();
+        let heard_from = query.heard_within.map(|within| ago(now, within));
+        if let Some(since) = self.since_before_start(query, now) {
             for (time, event) in self.past(query, since).await {
                 if self.started.0.saturating_sub(time.0) < overlap() {
                     seen.insert(event.raw.clone());
@@ -103,7 +107,8 @@ impl Api {
             };
             match event {
                 Ok(event)
-                    if query.wants(&event.event, self.clock_offset(&event.address))
+                    if heard_from.is_none_or(|from| event.heard >= from)
+                        && query.wants(&event.event, self.clock_offset(&event.address))
                         && !seen.contains(&event.event.raw) =>
                 {
                     if sender.send(line(&event.event)).await.is_err() {
@@ -116,6 +121,18 @@ impl Api {
                     return Err(BodyError::Aborted(error.to_string()));
                 }
             }
+        }
+    }
+
+    /// Since when events are wanted, if that is before this manager looked.
+    fn since_before_start(&self, query: &EventQuery, now: Mono) -> Option<Wall> {
+        match (query.heard_within, query.since) {
+            (Some(within), _) => {
+                let missing = within.checked_sub(now.since(self.looks_since))?;
+                let missing = nanos(missing + CLOCKS_APART);
+                Some(Wall(self.started.0.saturating_sub(missing)))
+            }
+            (None, since) => since.filter(|since| *since < self.started),
         }
     }
 
@@ -210,8 +227,12 @@ impl Api {
     }
 }
 
+fn ago(now: Mono, time: Duration) -> Mono {
+    Mono(now.0.saturating_sub(nanos(time)))
+}
+
 fn overlap() -> u64 {
-    swarm_core::time::nanos(OVERLAP)
+    nanos(OVERLAP)
 }
 
 fn line(event: &Event) -> String {

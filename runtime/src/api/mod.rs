@@ -15,7 +15,7 @@ use swarm_core::api::{
 };
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::scheduler::Scheduler;
-use swarm_core::time::Wall;
+use swarm_core::time::{Mono, Wall};
 
 use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
@@ -80,6 +80,8 @@ pub struct Api {
     identity: HeaderValue,
     /// Events after this are remembered here, older ones by the engines only.
     started: Wall,
+    /// The same instant on the monotonic clock.
+    looks_since: Mono,
 }
 
 impl Api {
@@ -93,7 +95,7 @@ impl Api {
         host: HostInfo,
         scheduler: Scheduler,
     ) -> Arc<Self> {
-        let started = platform.wall();
+        let (started, looks_since) = (platform.wall(), platform.mono());
         let identity = format!("swarm/{} ({})", host.version, host.os);
         Arc::new(Self {
             platform,
@@ -106,6 +108,7 @@ impl Api {
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
             host,
             started,
+            looks_since,
         })
     }
 

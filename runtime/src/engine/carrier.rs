@@ -158,7 +158,10 @@ impl Carrier {
             Notice::Swarm(action) => Event::of_manager(action, self.shared.platform.wall()),
         };
         match event.dressed(&self.node) {
-            Ok(event) => self.shared.events.push(self.address.clone(), event),
+            Ok(event) => {
+                let heard = self.shared.platform.mono();
+                self.shared.events.push(self.address.clone(), event, heard);
+            }
             Err(error) => tracing::debug!(engine = %self.address, "dropping an event: {error}"),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarm_core::address::HostPort;
 use swarm_core::engine::Event;
-use swarm_core::time::Wall;
+use swarm_core::time::{Mono, Wall};
 use swarm_core::watch;
 
 /// Most events remembered; a subscriber further behind is told and dropped (spec/classic.md section 4.8).
@@ -20,6 +20,8 @@ pub struct ClusterEvent {
     pub address: HostPort,
     /// The event, already dressed for clients: `raw` is what they get.
     pub event: Event,
+    /// When this manager heard of it.
+    pub heard: Mono,
 }
 
 /// Why a subscription has nothing more to give.
@@ -70,11 +72,14 @@ impl Default for EventLog {
 }
 
 impl EventLog {
-    pub(super) fn push(&self, address: HostPort, event: Event) {
+    pub(super) fn push(&self, address: HostPort, event: Event, heard: Mono) {
         let mut log = lock(&self.log);
         log.bytes += size(&event);
-        log.events
-            .push_back(Arc::new(ClusterEvent { address, event }));
+        log.events.push_back(Arc::new(ClusterEvent {
+            address,
+            event,
+            heard,
+        }));
         while log.events.len() > MAX_EVENTS || log.bytes > MAX_BYTES {
             let Some(oldest) = log.events.pop_front() else {
                 break;

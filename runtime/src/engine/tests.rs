@@ -433,6 +433,7 @@ async fn a_slow_subscriber_is_told_and_costs_bounded_memory() {
         log.push(
             address.clone(),
             swarm_core::engine::Event::of_manager("x", Wall(number)),
+            swarm_core::time::Mono(number),
         );
     }
     assert_eq!(

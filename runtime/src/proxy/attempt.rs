@@ -1,5 +1,6 @@
 //! One attempt at a request: by this manager's own service or by the primary.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -7,8 +8,10 @@ use http::header::EXPECT;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use swarm_core::address::HostPort;
 use swarm_core::api::{self, Class, ContainerAction, Fixed, Route};
+use swarm_core::election::lease::CLOCK_RATE_ERROR_PER_MILLE;
+use swarm_core::proxy::events::Resume;
 use swarm_core::proxy::{Failure, Kind, Origin, Server};
-use swarm_core::time::Wall;
+use swarm_core::time::Mono;
 
 use super::Proxy;
 use super::desk::Attempt;
@@ -33,7 +36,9 @@ pub(super) struct Job {
     pub(super) payload: Payload,
     pub(super) request_id: String,
     pub(super) forwarded: Option<Forwarded>,
-    pub(super) arrived: Wall,
+    pub(super) arrived: Mono,
+    /// What to ask for when a stream goes on at another primary.
+    pub(super) resume: Resume,
 }
 
 /// How an attempt ended.
@@ -52,10 +57,30 @@ impl Job {
         }
     }
 
-    fn request(&self, body: Body) -> Request<Body> {
+    /// What is asked for in an attempt at `now`: managers' clocks differ, so an instant is told by how long ago it was.
+    fn api_at(&self, now: Mono) -> Cow<'_, api::Request> {
+        match self.resume {
+            Resume::Again => Cow::Borrowed(&self.api),
+            Resume::From(from) => {
+                let ago = now.since(from);
+                // The two clocks may run at different rates.
+                let ago = ago + ago * 2 * CLOCK_RATE_ERROR_PER_MILLE / 1_000;
+                let since = format!("{}.{:09}s", ago.as_secs(), ago.subsec_nanos());
+                let mut api = self.api.clone();
+                api.query = api.query.with("since", &since);
+                Cow::Owned(api)
+            }
+        }
+    }
+
+    fn request(&self, api: &api::Request, body: Body) -> Request<Body> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.target.clone();
+        *request.uri_mut() = match self.resume {
+            Resume::Again => self.target.clone(),
+            // Made of the parts of a target that was parsed before.
+            Resume::From(_) => api.target().parse().unwrap_or_else(|_| self.target.clone()),
+        };
         *request.headers_mut() = self.headers.clone();
         request
     }
@@ -96,10 +121,11 @@ impl Proxy {
     async fn attempt_here(&self, job: &Job, attempt: &Attempt) -> Ended {
         let (body, _) = job.payload.attempt(false);
         let told_repeated = job.forwarded.as_ref().is_some_and(|f| f.repeated);
-        let mut request = job.request(body);
+        let api = job.api_at(self.platform.mono());
+        let mut request = job.request(&api, body);
         *request.extensions_mut() = job.extensions.clone();
         let call = Call {
-            request: job.api.clone(),
+            request: api.into_owned(),
             http: request,
             request_id: job.request_id.clone(),
             epoch: Some(attempt.epoch),
@@ -118,7 +144,8 @@ impl Proxy {
 
     async fn attempt_there(&self, job: &Job, attempt: &Attempt, primary: &HostPort) -> Ended {
         let (body, solicitor) = job.payload.attempt(true);
-        let mut request = job.request(body);
+        let api = job.api_at(self.platform.mono());
+        let mut request = job.request(&api, body);
         let headers = request.headers_mut();
         let instance = &self.settings.instance;
         mark_forwarded(

@@ -12,6 +12,7 @@ use swarm_core::api::Class;
 use swarm_core::api::class::{
     Stream, Verdict, after_repeat, class, may_upgrade, served_by_replica,
 };
+use swarm_core::proxy::events::Resume;
 use swarm_core::proxy::{Config, Input, Kind, Refusal, Server, Stats, View};
 use swarm_core::rng::Random;
 
@@ -198,7 +199,7 @@ impl Proxy {
         } else {
             None
         };
-        let arrived = self.platform.wall();
+        let arrived = self.platform.mono();
         let target = api
             .target()
             .parse()
@@ -238,6 +239,7 @@ impl Proxy {
             request_id,
             forwarded,
             arrived,
+            resume: Resume::Again,
             api,
         };
         Ok((job, upgrade))

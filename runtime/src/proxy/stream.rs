@@ -33,15 +33,12 @@ pub(super) fn events(
     }
     parts.headers.remove(CONTENT_LENGTH);
     let (sink, passed_on) = body::channel(CAPACITY);
-    let since = job
-        .api
-        .query
-        .value("since")
-        .filter(|since| !since.is_empty());
+    let since = job.api.query.value("since");
+    let wants_past = since.is_some_and(|since| !matches!(since.as_str(), "" | "0"));
     let follower = Follower {
         proxy: Arc::clone(proxy),
         ticket,
-        stream: EventStream::new(job.arrived, since.as_deref()),
+        stream: EventStream::new(job.arrived, wants_past),
         job,
         sink,
     };
@@ -75,16 +72,12 @@ impl Follower {
                 // An endless stream that ends is a primary that leaves.
                 Stop::End | Stop::Broken => {}
             }
-            let Some(since) = self.stream.resume() else {
+            let Some(resume) = self.stream.resume() else {
                 return self
-                    .fail("the primary left during a stream that is not one of events")
+                    .fail("the primary left during a stream that cannot go on at another one")
                     .await;
             };
-            self.job.api.query = self.job.api.query.with("since", &since);
-            let Ok(target) = self.job.api.target().parse() else {
-                return self.fail("the stream cannot be asked for again").await;
-            };
-            self.job.target = target;
+            self.job.resume = resume;
             let number = attempt.number;
             self.ticket.report(|id| Input::Interrupted {
                 id,
@@ -125,7 +118,8 @@ impl Follower {
                 Some(Err(_)) => return Stop::Broken,
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             };
-            self.stream.push(&data, &mut out);
+            let now = self.proxy.platform.mono();
+            self.stream.push(now, &data, &mut out);
             if !out.is_empty() && self.sink.send(std::mem::take(&mut out)).await.is_err() {
                 return Stop::ClientLeft;
             }
