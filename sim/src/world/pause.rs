@@ -6,7 +6,6 @@
 //! lives on: what was sent to it waits in its sockets.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -19,7 +18,7 @@ use crate::trace::{HostId, NOWHERE};
 
 thread_local! {
     /// The host whose task has its turn.
-    static TURN: Cell<HostId> = const { Cell::new(NOWHERE) };
+    static TURN: std::cell::Cell<HostId> = const { std::cell::Cell::new(NOWHERE) };
 }
 
 /// Whether a task of some host has its turn right now, on this thread.
@@ -38,6 +37,17 @@ pub(crate) struct Gate {
     state: Mutex<State>,
 }
 
+/// Where a task waits between its turns; empty when it is over.
+type Cell = Arc<Mutex<Option<BoxFuture<'static, ()>>>>;
+
+fn take(cell: &Cell) -> Option<BoxFuture<'static, ()>> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn put(cell: &Cell, task: BoxFuture<'static, ()>) {
+    *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+}
+
 #[derive(Default)]
 struct State {
     /// Faults that stop the process.
@@ -50,8 +60,10 @@ struct State {
     turn: bool,
     /// Tasks that were woken while the gate was shut, in that order.
     parked: VecDeque<u64>,
-    /// All live tasks with the way to wake them.
-    tasks: BTreeMap<u64, Option<Waker>>,
+    /// All live tasks, with the way to wake them.
+    tasks: BTreeMap<u64, (Cell, Option<Waker>)>,
+    /// The process is being ended: its tasks are dropped.
+    ending: bool,
     next_task: u64,
     /// The task that starts those given from outside.
     main: Option<u64>,
@@ -66,7 +78,7 @@ impl State {
     }
 
     fn waker(&self, task: u64) -> Option<Waker> {
-        self.tasks.get(&task).cloned().flatten()
+        self.tasks.get(&task)?.1.clone()
     }
 }
 
@@ -127,12 +139,29 @@ impl Gate {
         state.frozen.len() == 1 && state.frozen.contains(&id)
     }
 
-    /// The process is gone, and with it that it was stopped.
-    pub(crate) fn process_ended(&self) {
+    /// The process is about to be ended, and with it that it was stopped.
+    ///
+    /// tokio drops the tasks of a runtime in an order that depends on how many tasks there were before, in this or any
+    /// other run: whichever comes first takes all others with it, in the order in which they were started.
+    pub(crate) fn process_ends(&self) {
         let mut state = self.lock();
         state.stopped.clear();
         state.parked.clear();
         state.inbox.clear();
+        state.ending = true;
+    }
+
+    fn drop_tasks(&self) {
+        let cells: Vec<Cell> = {
+            let mut state = self.lock();
+            if !std::mem::take(&mut state.ending) {
+                return;
+            }
+            state.tasks.values().map(|(cell, _)| cell.clone()).collect()
+        };
+        for cell in cells {
+            drop(take(&cell));
+        }
     }
 
     /// Whether tasks stand still for longer than between two turns.
@@ -174,7 +203,13 @@ impl Gate {
 
     /// Lets every task look anew, because time is not what it was.
     pub(crate) fn wake_all(&self) {
-        let wakers: Vec<Waker> = self.lock().tasks.values().flatten().cloned().collect();
+        let state = self.lock();
+        let wakers: Vec<Waker> = state
+            .tasks
+            .values()
+            .filter_map(|(_, waker)| waker.clone())
+            .collect();
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -215,7 +250,7 @@ pub(crate) struct Gated {
     gate: Arc<Gate>,
     id: u64,
     main: bool,
-    task: Option<BoxFuture<'static, ()>>,
+    task: Cell,
 }
 
 impl Gated {
@@ -232,25 +267,28 @@ impl Gated {
     fn of(gate: &Arc<Gate>, task: BoxFuture<'static, ()>, main: bool) -> Self {
         let mut state = gate.lock();
         let id = state.next_task;
+        let task: Cell = Arc::new(Mutex::new(Some(task)));
         state.next_task += 1;
-        state.tasks.insert(id, None);
+        state.tasks.insert(id, (task.clone(), None));
         if main {
             state.main = Some(id);
+            state.ending = false;
         }
         drop(state);
         Self {
             gate: Arc::clone(gate),
             id,
             main,
-            task: Some(task),
+            task,
         }
     }
 
     /// False if the gate is shut. Takes what was submitted.
     fn enter(&self, waker: &Waker) -> Option<Vec<BoxFuture<'static, ()>>> {
         let mut state = self.gate.lock();
-        let known = state.tasks.entry(self.id).or_default();
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if let Some((_, known)) = state.tasks.get_mut(&self.id)
+            && !known.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
             *known = Some(waker.clone());
         }
         if state.is_shut() {
@@ -275,22 +313,23 @@ impl Future for Gated {
         clippy::disallowed_methods,
         reason = "this is the place that binds tasks to the simulation"
     )]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(submitted) = self.enter(cx.waker()) else {
             return Poll::Pending;
         };
         for task in submitted {
             tokio::spawn(Self::new(&self.gate, task));
         }
-        let host = self.gate.host;
-        let Some(task) = &mut self.task else {
+        let Some(mut task) = take(&self.task) else {
             return Poll::Ready(());
         };
-        let before = TURN.replace(host);
+        let before = TURN.replace(self.gate.host);
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
-        if !matches!(polled, Ok(Poll::Pending)) {
+        if matches!(polled, Ok(Poll::Pending)) {
+            put(&self.task, task);
+        } else {
             // What it drops may look at the clock once more.
-            self.task = None;
+            drop(task);
         }
         TURN.set(before);
         match polled {
@@ -306,6 +345,7 @@ impl Future for Gated {
 
 impl Drop for Gated {
     fn drop(&mut self) {
+        self.gate.drop_tasks();
         let mut state = self.gate.lock();
         state.tasks.remove(&self.id);
         if state.main == Some(self.id) {

@@ -49,7 +49,7 @@ impl World {
             return;
         };
         slot.running = false;
-        slot.platform.gate().process_ended();
+        slot.platform.gate().process_ends();
         // That it ended is known: it need not tell.
         slot.over.take();
         let (name, role) = (slot.name.clone(), slot.role);

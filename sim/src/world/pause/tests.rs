@@ -65,7 +65,7 @@ fn a_starved_process_gets_a_turn_now_and_then() {
 fn a_new_process_is_not_stopped_because_its_forerunner_was() {
     let mut bench = bench(|| Poll::Pending);
     bench.gate.shut(1, Stand::Stopped);
-    bench.gate.process_ended();
+    bench.gate.process_ends();
     assert!(bench.poll().is_pending() && bench.turns() == 1);
 }
 
@@ -88,5 +88,28 @@ fn a_task_counts_until_it_is_dropped() {
     assert!(bench.poll().is_ready());
     let gate = bench.gate.clone();
     drop(bench);
+    assert_eq!(gate.tasks(), 0);
+}
+
+#[test]
+fn the_tasks_of_a_process_end_in_the_order_in_which_they_began() {
+    struct Tells(Arc<Mutex<Vec<u32>>>, u32);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(self.1);
+        }
+    }
+    let gate = Gate::new(3);
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks: Vec<Gated> = (0..5)
+        .map(|number| {
+            let tells = Tells(ended.clone(), number);
+            Gated::new(&gate, Box::pin(async move { drop(tells) }))
+        })
+        .collect();
+    tasks.rotate_left(3);
+    gate.process_ends();
+    drop(tasks);
+    assert_eq!(*ended.lock().unwrap(), [0, 1, 2, 3, 4]);
     assert_eq!(gate.tasks(), 0);
 }
