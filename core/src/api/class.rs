@@ -127,7 +127,10 @@ pub fn after_repeat(request: &Request, status: u16) -> Verdict {
     match (class(request), status) {
         (Class::Idempotent, 404) if request.method == Method::Delete => Verdict::Success(204),
         (Class::StateIdempotent, 304) => Verdict::Success(204),
-        (Class::StateIdempotent, 403 | 404 | 409) => Verdict::Unknown,
+        // A container cannot be renamed to the name it has: 400.
+        (Class::StateIdempotent, 400 | 403 | 404 | 409) => Verdict::Unknown,
+        // It is about the second attempt alone. A create that is repeated has looked for what the first one made.
+        (Class::Idempotent | Class::StateIdempotent, 503) => Verdict::Unknown,
         (
             Class::Safe
             | Class::Idempotent

@@ -322,7 +322,21 @@ fn the_answer_to_a_repeat_is_judged() {
         judge("POST /containers/a/rename?name=b", 404),
         Verdict::Unknown
     );
+    assert_eq!(
+        judge("POST /containers/a/rename?name=b", 400),
+        Verdict::Unknown
+    );
     assert_eq!(judge("POST /containers/a/start", 500), Verdict::AsIs);
+}
+
+#[test]
+fn that_a_repeat_was_not_carried_out_says_nothing_of_the_first_attempt() {
+    let judge = |line: &str| after_repeat(&parse(line).unwrap(), 503);
+    assert_eq!(judge("DELETE /containers/a"), Verdict::Unknown);
+    assert_eq!(judge("POST /containers/a/stop"), Verdict::Unknown);
+    assert_eq!(judge("PUT /containers/a/archive?path=/"), Verdict::Unknown);
+    assert_eq!(judge("GET /containers/a/json"), Verdict::AsIs);
+    assert_eq!(judge("POST /containers/create"), Verdict::AsIs);
 }
 
 #[test]
