@@ -296,6 +296,10 @@ impl Judge {
     }
 
     fn note_term(&mut self, now: u64, host: HostId, epoch: u64) {
+        if !self.remembers {
+            // Who starts after the store forgot the release cannot know of it.
+            self.released.remove(&epoch);
+        }
         let last = self.terms.last().cloned();
         if self
             .terms

@@ -60,6 +60,11 @@ impl Attempts {
             .filter(move |one| one.open && one.record.epoch == epoch && one.sent_at > since)
     }
 
+    /// Those for `epoch` that are remembered, answered or not.
+    pub(super) fn by_epoch(&self, epoch: u64) -> impl Iterator<Item = &Attempt> {
+        self.0.iter().filter(move |one| one.record.epoch == epoch)
+    }
+
     /// Whether an attempt sent up to `until` has newly waited too long for its answer.
     pub(super) fn newly_overdue(&mut self, until: Mono) -> bool {
         let late = self

@@ -8,6 +8,7 @@ use super::record::{Reading, Version};
 use super::tenure::Tenure;
 use super::{Effect, Election, Fence, OpId};
 use crate::machine::{Effects, Wake};
+use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
 
 /// Mutations waiting at once; more are turned away.
@@ -92,6 +93,7 @@ impl Election {
         out: &mut Effects<Effect>,
     ) {
         let Some(verify) = self.gate.verify.filter(|verify| verify.op == op) else {
+            reach(Mark::StaleAnswer);
             self.stale_answers += 1;
             return;
         };
@@ -134,16 +136,21 @@ impl Election {
     pub(super) fn arrived(&mut self, ticket: Ticket, out: &mut Effects<Effect>) {
         let holds = matches!(self.tenure, Tenure::Holding(_));
         match self.authority(self.now) {
-            Some(authority) if self.config.fence == Fence::Lease => {
+            Some(authority)
+                if self.config.fence == Fence::Lease || planted(Mutant::SkipsVerify) =>
+            {
                 out.push(Effect::Open {
                     tickets: vec![ticket],
                     epoch: authority.epoch,
                 });
             }
             _ if holds && self.gate.join(ticket) => {}
-            _ => out.push(Effect::Refuse {
-                tickets: vec![ticket],
-            }),
+            _ => {
+                reach(Mark::GateRefused);
+                out.push(Effect::Refuse {
+                    tickets: vec![ticket],
+                });
+            }
         }
     }
 
@@ -152,6 +159,7 @@ impl Election {
         if !matches!(self.tenure, Tenure::Holding(_)) {
             let tickets = self.gate.empty();
             if !tickets.is_empty() {
+                reach(Mark::GateRefused);
                 out.push(Effect::Refuse { tickets });
             }
         }

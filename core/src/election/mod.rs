@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::address::HostPort;
 use crate::machine::{Digest, Effects, Machine, Wake};
 use crate::rng::Random;
-use crate::testbed::{Mutant, planted};
+use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
 
 mod attempts;
@@ -236,6 +236,7 @@ impl Election {
     /// An answer to a swap of this manager's.
     fn swapped(&mut self, op: OpId, outcome: SwapOutcome, out: &mut Effects<Effect>) {
         let Some(attempt) = self.attempts.close(op) else {
+            reach(Mark::StaleAnswer);
             self.stale_answers += 1;
             return;
         };
@@ -259,8 +260,13 @@ impl Election {
                 self.attempts.forget(op);
                 self.note_failure();
             }
-            // It may have been done: its nonce stays, in case a conflict shows it.
-            SwapOutcome::Unknown => self.note_failure(),
+            SwapOutcome::Unknown => {
+                // It may have been done: its nonce stays, in case a conflict shows it.
+                if planted(Mutant::ForgetsNonces) {
+                    self.attempts.forget(op);
+                }
+                self.note_failure();
+            }
         }
         self.advance_release(out);
     }
@@ -274,6 +280,7 @@ impl Election {
             .and_then(|record| self.attempts.by_nonce(&record.nonce));
         match (earlier, reading.version()) {
             (Some(earlier), Some(version)) => {
+                reach(Mark::OwnSwapRecognised);
                 self.attempts.forget(earlier.op);
                 self.granted(&earlier, version, proof, out);
             }

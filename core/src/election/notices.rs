@@ -4,6 +4,7 @@ use super::record::Reading;
 use super::{Effect, Election};
 use crate::address::HostPort;
 use crate::machine::Effects;
+use crate::testbed::{Mark, reach};
 
 /// Why a manager lost the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +88,15 @@ impl Election {
         };
         let trouble = match &sighting.reading {
             Reading::Absent if self.knowledge.ever_present() => {
+                reach(Mark::RecordVanished);
                 "the lease record vanished from the store"
             }
-            Reading::Malformed { .. } => "the lease key holds something that is not a lease record",
+            Reading::Malformed { .. } => {
+                reach(Mark::RecordMalformed);
+                "the lease key holds something that is not a lease record"
+            }
             Reading::Present { .. } if sighting.suspect => {
+                reach(Mark::RecordWentBack);
                 "the lease record went back: the store lost data"
             }
             Reading::Present { .. } | Reading::Absent => return,

@@ -7,7 +7,7 @@ use super::record::{Reading, Record};
 use super::tenure::{Holding, Tenure};
 use super::{Effect, Election};
 use crate::machine::{Effects, Wake};
-use crate::testbed::{Mutant, planted};
+use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
 
 /// Between the claims of two managers that see a free record at the same moment.
@@ -60,7 +60,8 @@ impl Election {
             return false;
         };
         let wait = self.full_wait(Duration::from_millis(record.lease_ms));
-        self.resumable().is_none()
+        !planted(Mutant::TakesSilenceForDeath)
+            && self.resumable().is_none()
             && !record.released
             && !sighting.suspect
             && !self.contact.heard_since(sighting.at + wait)
@@ -133,8 +134,15 @@ impl Election {
             self.contact.failed();
         }
         if self.needs_proof() {
+            reach(Mark::ProofWanted);
             self.gate.doubt = true;
             return;
+        }
+        if self.resumable().is_some() {
+            reach(Mark::ClaimResumed);
+        }
+        if self.losses > 0 && self.claimable_at().is_some_and(|(at, _)| at < self.not_before) {
+            reach(Mark::BackedOff);
         }
         let (epoch, beat) = match (self.resumable(), self.knowledge.record()) {
             // A claim of ours that won without our hearing of it: renewed, it answers to this process.

@@ -9,7 +9,7 @@ use super::notices::{LossReason, Notice};
 use super::record::{Reading, Record, Version};
 use super::{Effect, Election, Resignation};
 use crate::machine::{Effects, Wake};
-use crate::testbed::{Mutant, planted};
+use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
 
 /// How long dispatched mutations may flush before the lease is released.
@@ -73,6 +73,11 @@ impl Election {
             record: attempt.record.clone(),
         };
         let doubt = self.gate.doubt;
+        let before = self
+            .knowledge
+            .record()
+            .filter(|record| !self.is_mine(record))
+            .map(|record| record.released);
         self.learn(reading, proof, out);
         if proof == Proof::Hint {
             // An answer that arrives late shows an old version: no reason to doubt the newer one.
@@ -102,10 +107,18 @@ impl Election {
         let until = counted_from + self.config.lease;
         match &mut self.tenure {
             Tenure::Holding(holding) if holding.epoch == epoch => {
+                if self.now >= holding.until && until > self.now {
+                    reach(Mark::LapsedAndResumed);
+                }
                 holding.until = holding.until.max(until);
                 holding.beat = holding.beat.max(attempt.record.beat);
             }
             Tenure::Holding(_) | Tenure::Replica | Tenure::Releasing(_) => {
+                match before {
+                    Some(true) => reach(Mark::TookOverReleased),
+                    Some(false) => reach(Mark::TookOverLive),
+                    None => {}
+                }
                 self.tenure = Tenure::Holding(Holding {
                     epoch,
                     until,
@@ -139,6 +152,9 @@ impl Election {
             && self.now.since(holding.since) > Duration::from_secs(60)
         {
             self.losses = 0;
+        }
+        if matches!(why, LossReason::TakenOver { .. }) {
+            reach(Mark::TakenOver);
         }
         self.tenure = Tenure::Replica;
         self.void_epoch = self.void_epoch.max(epoch);
@@ -247,6 +263,7 @@ impl Election {
     pub(super) fn resign(&mut self, resignation: Resignation, out: &mut Effects<Effect>) {
         match resignation {
             Resignation::Stop => self.stopped = true,
+            Resignation::StepDown if planted(Mutant::StepDownCompetes) => {}
             Resignation::StepDown => {
                 self.not_before = self.not_before.max(self.now + self.config.lease);
             }
@@ -314,6 +331,13 @@ impl Election {
             return;
         };
         if self.now >= releasing.flush_by.max(self.retry_at) {
+            if self
+                .attempts
+                .by_epoch(releasing.epoch)
+                .any(|one| one.record.released)
+            {
+                reach(Mark::ReleaseRepeated);
+            }
             let record = self.own_record(releasing.epoch, beat + 1, true);
             self.swap(record, out);
             self.retry_at = self.now + Duration::from_millis(1);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::api::Class;
 use crate::machine::{Digest, Effects, Machine, Wake};
-use crate::testbed::{Mutant, planted};
+use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
 
 /// Decides over requests. See the module's documentation for the rules.
@@ -113,7 +113,8 @@ impl Proxy {
             let acting = self.primary.target().is_some_and(|(server, epoch)| {
                 server == Server::Local && expected_epoch.is_none_or(|expected| expected <= epoch)
             });
-            if !acting {
+            if !acting && !planted(Mutant::NoHopLimit) {
+                reach(Mark::Misdirected);
                 let refusal = Refusal::Misdirected {
                     primary: self.primary.other(),
                 };
@@ -158,7 +159,7 @@ impl Proxy {
         let mut over = !replayable || forwarded;
         if failure == Failure::Broken {
             request.sent = request.sent.saturating_add(1);
-            over |= !request.class.repeatable();
+            over |= !request.class.repeatable() && !planted(Mutant::RepeatsOnce);
             if !request.resuming {
                 over |= request.sent >= SENT_ATTEMPTS_MAX;
                 // The attempt may have taken any time: the wait for another primary starts now.
@@ -168,8 +169,11 @@ impl Proxy {
         let unsent = request.sent == 0;
         let refusal = request.refusal(Refusal::BodyUsed);
         self.primary.doubt(epoch);
-        if let Failure::NotDispatched { hint: Some(hint) } = failure {
-            self.primary.hear(hint);
+        if let Failure::NotDispatched { hint: Some(hint) } = failure
+            && self.primary.hear(hint)
+            && !over
+        {
+            reach(Mark::HintFollowed);
         }
         if over {
             let refusal = if forwarded && unsent {
@@ -260,7 +264,8 @@ impl Proxy {
             return;
         };
         let bytes = request.kept_bytes();
-        if waits && self.now >= request.deadline {
+        if waits && self.now >= deadline(request) {
+            reach(Mark::GivenUp);
             let refusal = request.refusal(Refusal::NoPrimary);
             return self.refuse(id, refusal, out);
         }
@@ -276,12 +281,12 @@ impl Proxy {
         if !waits {
             return self.start(id, out);
         }
+        if !target {
+            reach(Mark::Held);
+        }
         // Without a primary only the view can help.
-        let due = if target {
-            at.min(request.deadline)
-        } else {
-            request.deadline
-        };
+        let last = deadline(request);
+        let due = if target { at.min(last) } else { last };
         self.set_due(id, Some(due));
     }
 
@@ -297,8 +302,8 @@ impl Proxy {
         };
         debug_assert_eq!(request.state, State::Held);
         let Some((by, _)) = target else {
-            let deadline = request.deadline;
-            return self.set_due(id, Some(deadline));
+            let last = deadline(request);
+            return self.set_due(id, Some(last));
         };
         request.attempt = request.attempt.saturating_add(1);
         request.state = State::InFlight {
@@ -320,6 +325,7 @@ impl Proxy {
 
     /// Takes a request away from a former primary.
     fn move_on(&mut self, id: RequestId, out: &mut Effects<Effect>) {
+        reach(Mark::MovedOn);
         let Some(request) = self.requests.get(&id) else {
             return;
         };
@@ -329,6 +335,9 @@ impl Proxy {
     }
 
     fn refuse(&mut self, id: RequestId, refusal: Refusal, out: &mut Effects<Effect>) {
+        if refusal == Refusal::Unknown {
+            reach(Mark::OutcomeUnknown);
+        }
         let resuming = self.requests.get(&id).is_some_and(|r| r.resuming);
         self.forget(id);
         out.push(if resuming {
@@ -376,6 +385,14 @@ impl Proxy {
             State::New | State::InFlight { .. } | State::Held | State::Streaming { .. } => None,
         }
     }
+}
+
+/// When a held request is given up.
+fn deadline(request: &Request) -> Mono {
+    if planted(Mutant::HoldsForEver) {
+        return Mono(u64::MAX);
+    }
+    request.deadline
 }
 
 impl Machine for Proxy {
@@ -429,7 +446,8 @@ impl Machine for Proxy {
                 continue;
             };
             match request.state {
-                State::Held if self.now >= request.deadline => {
+                State::Held if self.now >= deadline(request) => {
+                    reach(Mark::GivenUp);
                     let refusal = request.refusal(Refusal::NoPrimary);
                     self.refuse(id, refusal, out);
                 }

@@ -61,12 +61,14 @@ impl Primary {
             .filter(|(_, epoch)| *epoch != attempted_epoch);
     }
 
-    /// Believes a hint that is newer than what is known, until it fails or the view has caught up.
-    pub(super) fn hear(&mut self, hint: (HostPort, u64)) {
+    /// Believes a hint that is newer than what is known, until it fails or the view has caught up; whether it does.
+    pub(super) fn hear(&mut self, hint: (HostPort, u64)) -> bool {
         let newest = self.hint.as_ref().map_or(self.epoch, |(_, epoch)| *epoch);
-        if hint.1 > newest && hint.0 != self.own_address {
+        let believed = hint.1 > newest && hint.0 != self.own_address;
+        if believed {
             self.hint = Some(hint);
         }
+        believed
     }
 
     /// Who gets the next attempt, and under which epoch.

@@ -7,6 +7,7 @@ use rustify_derive::Endpoint;
 use serde::Deserialize;
 use serde_json::json;
 use swarm_core::election::Version;
+use swarm_core::testbed::{Mutant, planted};
 
 /// Reference: developer.hashicorp.com/consul/api-docs/txn
 #[derive(Debug, Endpoint)]
@@ -45,8 +46,13 @@ impl TxnResponse {
 /// Sets `key` to `value` if it is at `expected`; `None` means that it must not exist.
 pub(super) fn cas(key: &str, expected: Option<Version>, value: &[u8]) -> TxnRequest {
     let index = expected.map_or(0, |version| version.0);
+    let verb = if planted(Mutant::BlindSwap) {
+        "set"
+    } else {
+        "cas"
+    };
     let operation =
-        json!({"Verb": "cas", "Key": key, "Value": BASE64_STANDARD.encode(value), "Index": index});
+        json!({"Verb": verb, "Key": key, "Value": BASE64_STANDARD.encode(value), "Index": index});
     TxnRequest {
         operations: json!([{ "KV": operation }]).to_string().into_bytes(),
     }
