@@ -36,25 +36,33 @@ fn draw(bytes: &mut Bytes<'_>) -> Plan {
         engines: 1,
         agents: false,
     };
-    let min = u64::from(bytes.below(50)) * 100;
+    let lease_ms = 500 + u64::from(bytes.byte()) * 20;
+    // A swap and its answer fit well into a quarter of the lease, as in plans drawn by seed.
+    let ways = if topology.stores > 1 { 40 } else { 24 };
+    let latency_max_us = share(bytes, (lease_ms / ways).clamp(1, 60) * 1_000).max(200);
     let knobs = Knobs {
-        lease_ms: 500 + u64::from(bytes.byte()) * 20,
+        lease_ms,
         verify: !bytes.flag(),
         clock_error_ppm: u32::from(bytes.byte()) * 78,
-        latency_min_us: min,
-        latency_max_us: min + u64::from(bytes.byte()) * 100,
+        latency_min_us: share(bytes, latency_max_us),
+        latency_max_us,
         loss_per_mille: u16::from(bytes.below(51)),
         ..Knobs::default()
     };
     let seed = u64::from(bytes.short());
+    let drill = drill(bytes).filter(|_| topology.managers > 1);
     let mut faults = Vec::new();
     while !bytes.is_empty() && faults.len() < FAULTS_MAX {
         let id = u32::try_from(faults.len()).unwrap_or(0) + 1;
+        let at_ms = u64::from(bytes.short() % 15_000);
+        let lasts_ms = u64::from(bytes.short() % 10_000);
+        let op = op(bytes, topology, lease_ms);
+        let lasts_ms = if op.has_end() { lasts_ms } else { 0 };
         faults.push(Fault {
             id,
-            at_ms: u64::from(bytes.short() % 15_000),
-            lasts_ms: u64::from(bytes.short() % 10_000),
-            op: op(bytes, topology),
+            at_ms,
+            lasts_ms,
+            op,
         });
     }
     Plan {
@@ -64,13 +72,35 @@ fn draw(bytes: &mut Bytes<'_>) -> Plan {
         knobs,
         workload: Workload::default(),
         phases: Phases {
-            // Waits of the election are a few leases long.
-            recovery_ms: 12_000 + 6 * knobs.lease_ms,
+            recovery_ms: 13_000 + 3 * lease_ms,
             ..Phases::default()
         },
         faults,
+        drill,
         ..Plan::default()
     }
+}
+
+/// What the failover at the end is caused by.
+fn drill(bytes: &mut Bytes<'_>) -> Option<Op> {
+    let host = Host::Primary;
+    Some(match bytes.below(7) {
+        1 => Op::Kill { host, guard: true },
+        2 => Op::Kill { host, guard: false },
+        3 => Op::PowerLoss { host },
+        4 => Op::Isolate {
+            host,
+            way: Way::Both,
+        },
+        5 => Op::Pause { host },
+        6 => Op::StepDown { host },
+        _ => return None,
+    })
+}
+
+/// Up to `most`.
+fn share(bytes: &mut Bytes<'_>, most: u64) -> u64 {
+    u64::from(bytes.byte()) * most / 255
 }
 
 fn host(bytes: &mut Bytes<'_>, topology: Topology) -> Host {
@@ -95,20 +125,16 @@ fn way(bytes: &mut Bytes<'_>) -> Way {
     }
 }
 
-/// Up to ten seconds.
-fn ms(bytes: &mut Bytes<'_>) -> u64 {
-    u64::from(bytes.short() % 10_000)
-}
-
-fn op(bytes: &mut Bytes<'_>, topology: Topology) -> Op {
+/// Times are up to a lease: what is on its way when a fault ends still counts as its doing.
+fn op(bytes: &mut Bytes<'_>, topology: Topology, lease: u64) -> Op {
     let kind = bytes.below(36);
     match kind {
-        0..=17 => of_hosts(kind, bytes, topology),
-        _ => of_store(kind, bytes, topology),
+        0..=17 => of_hosts(kind, bytes, topology, lease),
+        _ => of_store(kind, bytes, topology, lease),
     }
 }
 
-fn of_hosts(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
+fn of_hosts(kind: u8, bytes: &mut Bytes<'_>, topology: Topology, lease: u64) -> Op {
     let host = host(bytes, topology);
     match kind {
         0 => Op::Kill {
@@ -122,7 +148,7 @@ fn of_hosts(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
         5 => Op::Freeze { host },
         6 => Op::Slow {
             host,
-            every_ms: 1 + u64::from(bytes.byte()),
+            every_ms: 1 + share(bytes, 150),
         },
         7 | 8 => Op::Cut {
             from: host,
@@ -140,12 +166,12 @@ fn of_hosts(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
         11 => Op::Delay {
             from: host,
             to: self::host(bytes, topology),
-            ms: ms(bytes),
+            ms: share(bytes, lease),
         },
         12 => Op::Flap {
             from: host,
             to: self::host(bytes, topology),
-            every_ms: 1 + ms(bytes),
+            every_ms: 50 + share(bytes, lease),
         },
         13 => Op::Chop {
             host,
@@ -161,13 +187,13 @@ fn of_hosts(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
         },
         16 => Op::ClockJump {
             host,
-            ms: ms(bytes),
+            ms: share(bytes, lease),
         },
         _ => Op::CutEvents { host },
     }
 }
 
-fn of_store(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
+fn of_store(kind: u8, bytes: &mut Bytes<'_>, topology: Topology, lease: u64) -> Op {
     match kind {
         18 => Op::NoStoreLeader,
         19 => Op::NewStoreLeader,
@@ -178,24 +204,38 @@ fn of_store(kind: u8, bytes: &mut Bytes<'_>, topology: Topology) -> Op {
                 _ => RefuseWhich::Reads,
             },
         },
-        21 => Op::SlowWrites { ms: ms(bytes) },
-        22 => Op::SlowReplies { ms: ms(bytes) },
-        23 => Op::SlowReads { ms: ms(bytes) },
-        24 => Op::StaleReads { ms: ms(bytes) },
-        25 => Op::RegressingReads { ms: ms(bytes) },
+        21 => Op::SlowWrites {
+            ms: share(bytes, lease),
+        },
+        22 => Op::SlowReplies {
+            ms: share(bytes, lease),
+        },
+        23 => Op::SlowReads {
+            ms: share(bytes, lease),
+        },
+        24 => Op::StaleReads {
+            ms: share(bytes, lease),
+        },
+        25 => Op::RegressingReads {
+            ms: share(bytes, lease),
+        },
         26 => Op::DeafWatches,
-        27 => Op::LateWatches { ms: ms(bytes) },
+        27 => Op::LateWatches {
+            ms: share(bytes, lease),
+        },
         28 => Op::StuckWatches,
         29 => Op::LostReplies {
-            count: u64::from(bytes.byte()),
+            count: u64::from(bytes.below(7)),
             applied: bytes.flag(),
         },
         30 => Op::Wipe,
-        31 => Op::Rollback { ms: ms(bytes) },
+        31 => Op::Rollback {
+            ms: share(bytes, 10_000),
+        },
         32 => Op::Renumber,
         33 => Op::DeleteRecord,
         34 => Op::Usurp,
         35 => Op::Scribble,
-        _ => of_hosts(0, bytes, topology),
+        _ => of_hosts(0, bytes, topology, lease),
     }
 }

@@ -114,6 +114,29 @@ pub(super) fn response(bytes: &[u8], without_body: bool) -> Option<(Message, &[u
     }
 }
 
+/// The head of the final response as hyper reads it, which takes a bare LF for the end of a line, and what is behind.
+pub(super) fn lenient_response_head(bytes: &[u8]) -> Option<(Message, &[u8])> {
+    let mut bytes = bytes;
+    loop {
+        let mut space = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Response::new(&mut space);
+        let httparse::Status::Complete(length) = parsed.parse(bytes).ok()? else {
+            return None;
+        };
+        let status = parsed.code?;
+        let head = Message {
+            start: status.to_string(),
+            headers: sorted(parsed.headers),
+            ..Message::default()
+        };
+        let rest = bytes.get(length..)?;
+        if !(100..200).contains(&status) || status == 101 {
+            return Some((head, rest));
+        }
+        bytes = rest;
+    }
+}
+
 /// As many as hyper reads.
 const HEADERS_MAX: usize = 100;
 

@@ -49,7 +49,7 @@ pub fn upgrade(bytes: &[u8]) {
         assert!(nothing, "without a tunnel: {:?}", found.upstream);
         return;
     };
-    let agreed = reference::response(answer, false).filter(|(head, _)| {
+    let agreed = reference::lenient_response_head(answer).filter(|(head, _)| {
         let same = |value: &[u8]| value.eq_ignore_ascii_case(asked.protocol.as_bytes());
         head.start == "101" && head.count("upgrade") == 1 && head.values("upgrade").all(same)
     });
