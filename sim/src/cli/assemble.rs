@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::campaign::{Campaign, Outcome};
 use crate::findings::{Workshop, failures};
 use crate::judge::Failover;
-use crate::plan::{Family, Profile};
+use crate::plan::{Family, Profile, Tier};
 use crate::property::Property;
 use crate::report::{Batch, FamilyLine, REPORT_VERSION, Report, Tool, latency, properties};
 use crate::run::Answers;
@@ -139,36 +139,36 @@ pub(super) fn finish(report: &mut Report, jobs: usize, stopwatch: &Stopwatch) {
     report.host.written = written();
 }
 
-/// In how many runs each promise was looked at.
-fn checked(report: &Report) -> BTreeMap<Property, u64> {
-    let runs = |tier: &str| -> u64 {
-        let batches = report.batches.iter().filter(|batch| batch.tier == tier);
-        batches.map(|batch| batch.runs).sum()
+/// In how many runs each promise was looked at, by tier. Scenarios and the corpus count where they run.
+fn checked(report: &Report) -> BTreeMap<&'static str, BTreeMap<Property, u64>> {
+    let runs = |tier: Tier| -> u64 {
+        let batches = report.batches.iter();
+        let random = batches.filter(|batch| batch.tier == tier.name());
+        random.map(|batch| batch.runs).sum()
     };
     let declared = report.scenarios.len() as u64;
-    let world = runs("world") + declared + report.corpus.len() as u64;
-    let whole = runs("lab") + world;
-    let count = |property: Property| match property {
-        Property::Determinism => report.determinism.checked,
-        Property::Expectation => declared,
-        Property::EventStream | Property::Tunnel | Property::Leaks | Property::ErrorLog => world,
-        Property::SinglePrimary
-        | Property::EpochOrder
-        | Property::DispatchInLease
-        | Property::ReleaseFinal
-        | Property::Failover
-        | Property::Liveness
-        | Property::Stability
-        | Property::OneAnswer
-        | Property::OutcomeTruth
-        | Property::ExactlyOnce
-        | Property::NoLoop
-        | Property::StoreLoad
-        | Property::NoPanic => whole,
+    let world = runs(Tier::World) + declared + report.corpus.len() as u64;
+    let count = |tier: Tier, property: Property| match (tier, property) {
+        (Tier::Lab, Property::Determinism) => report.determinism.checked,
+        (Tier::World, Property::Determinism) => 0,
+        (Tier::World, Property::Expectation) => declared,
+        (
+            Tier::Lab,
+            Property::EventStream
+            | Property::Tunnel
+            | Property::Leaks
+            | Property::ErrorLog
+            | Property::Expectation,
+        ) => 0,
+        (Tier::Lab, _) => runs(Tier::Lab),
+        (Tier::World, _) => world,
     };
-    Property::ALL
+    [Tier::Lab, Tier::World]
         .into_iter()
-        .map(|property| (property, count(property)))
+        .map(|tier| {
+            let counts = Property::ALL.into_iter().map(|one| (one, count(tier, one)));
+            (tier.name(), counts.filter(|(_, runs)| *runs > 0).collect())
+        })
         .collect()
 }
 
