@@ -16,6 +16,8 @@ pub struct EventQuery {
     pub since: Option<Wall>,
     /// Events that managers heard of at most so long ago; for managers that resume a stream.
     pub heard_within: Option<Duration>,
+    /// And events that were heard of around the one of this time, on its engine's clock.
+    pub heard_around: Option<Wall>,
     /// The stream ends here; `None` for never.
     pub until: Option<Wall>,
     filters: Filters,
@@ -52,7 +54,8 @@ const OBJECTS: [&str; 8] = [
 ];
 
 impl EventQuery {
-    /// Reads the query. An absent, empty or zero time means none; `since` may also be a duration in seconds, `10.5s`.
+    /// Reads the query. An absent, empty or zero time means none; `since` may also be a duration in seconds, `10.5s`,
+    /// or `100.25/10.5s` with the time of an event before it.
     ///
     /// # Errors
     /// [`QueryError`] for a time that is not seconds with an optional fraction, or unusable filters.
@@ -71,12 +74,14 @@ impl EventQuery {
             Ok(Some(time).filter(|time| *time > Wall(0)))
         };
         let since = query.value("since").unwrap_or_default();
-        let heard_within = since.strip_suffix('s').and_then(parse_seconds);
+        let (around, within) = since.split_once('/').unwrap_or(("", &since));
+        let heard_within = within.strip_suffix('s').and_then(parse_seconds);
         Ok(Self {
             since: match heard_within {
                 Some(_) => None,
                 None => time("since")?,
             },
+            heard_around: heard_within.and_then(|_| parse_seconds(around)),
             heard_within: heard_within.map(|within| Duration::from_nanos(within.0)),
             until: time("until")?,
             filters,
@@ -257,9 +262,14 @@ mod tests {
             resumed.wants(&event(), 0),
             "when it happened does not matter"
         );
+        assert_eq!(resumed.heard_around, None);
+        let resumed = query(&[("since", "100.25/10.5s")]).unwrap();
+        assert_eq!(resumed.heard_around, Some(Wall(100_250_000_000)));
         for text in [
             "x",
             "s",
+            "100/",
+            "100/10",
             "-1",
             "1.",
             ".5",

@@ -35,8 +35,12 @@ pub struct EventStream {
     began: Mono,
     /// Whether it wants to be told of the past.
     wants_past: bool,
-    /// When the newest event was passed on.
-    newest: Option<Mono>,
+    /// When the newest event was passed on, and the time it carries.
+    newest: Option<(Mono, u64)>,
+    /// Where the latest primary was asked to begin, and since when it answers: before long it is not told how far it
+    /// is in what happened meanwhile.
+    asked_from: Mono,
+    answers_since: Option<Mono>,
     /// When the newest events were passed on, oldest first, with their digests.
     recent: VecDeque<(Mono, u64)>,
     known: BTreeSet<u64>,
@@ -61,8 +65,9 @@ pub struct EventStream {
 pub enum Resume {
     /// For what the client asked for.
     Again,
-    /// For what managers heard from this instant on, on this manager's clock.
-    From(Mono),
+    /// For what managers heard from this instant on, on this manager's clock, and at any rate for what the next one
+    /// heard around the event that carries this time (in nanoseconds; 0 for none).
+    From(Mono, u64),
 }
 
 /// The parts of an event that identify it.
@@ -98,6 +103,8 @@ impl EventStream {
             began: now,
             wants_past,
             newest: None,
+            asked_from: now,
+            answers_since: None,
             recent: VecDeque::new(),
             known: BTreeSet::new(),
             forgot: false,
@@ -115,6 +122,7 @@ impl EventStream {
     /// Takes bytes that come from a primary at `now` and appends to `out` what the client has not seen.
     pub fn push(&mut self, now: Mono, bytes: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
+        self.answers_since.get_or_insert(now);
         for (at, byte) in bytes.iter().enumerate() {
             if self.foreign {
                 out.extend_from_slice(bytes.get(at..).unwrap_or_default());
@@ -130,7 +138,7 @@ impl EventStream {
     /// The primary is gone. What to ask the next one for; none when the stream cannot be resumed.
     #[must_use]
     pub fn resume(&mut self) -> Option<Resume> {
-        let newest = self.newest.unwrap_or(self.began);
+        let (newest, event) = self.newest.unwrap_or((self.began, 0));
         // So many events that soon are the past, and how much of it was told is not known.
         let in_past = self.wants_past && self.forgot && newest.since(self.began) < REMEMBERED;
         if self.foreign || in_past {
@@ -140,13 +148,16 @@ impl EventStream {
         (self.depth, self.in_string, self.escaped) = (0, false, false);
         (self.resumed, self.spaced) = (true, false);
         if planted(Mutant::SkipsEvents) {
-            return Some(Resume::From(Mono(u64::MAX)));
+            return Some(Resume::From(Mono(u64::MAX), 0));
         }
         if self.wants_past && !self.forgot {
             return Some(Resume::Again);
         }
-        let from = newest.0.saturating_sub(nanos(OVERLAP));
-        Some(Resume::From(Mono(from.max(self.began.0))))
+        let steady = |since| newest.since(since) >= OVERLAP;
+        if self.answers_since.take().is_some_and(steady) {
+            self.asked_from = Mono(newest.0.saturating_sub(nanos(OVERLAP)));
+        }
+        Some(Resume::From(self.asked_from, event))
     }
 
     fn push_byte(&mut self, now: Mono, byte: u8, out: &mut Vec<u8>) {
@@ -201,8 +212,12 @@ impl EventStream {
         let Ok(event) = serde_json::from_slice::<Event<'_>>(&self.event) else {
             return true;
         };
+        let time = match event.time_nano {
+            0 => event.time.saturating_mul(1_000_000_000),
+            nanos => nanos,
+        };
         let identity = (
-            (event.time_nano, event.time),
+            time,
             event.kind,
             event.action,
             event.status,
@@ -214,7 +229,7 @@ impl EventStream {
         if new {
             self.recent.push_back((now, digest));
         }
-        self.newest = Some(now);
+        self.newest = Some((now, time));
         while let Some((seen, digest)) = self.recent.front().copied()
             && (now.since(seen) > REMEMBERED || self.recent.len() > RECENT_MAX)
         {
@@ -238,9 +253,13 @@ mod tests {
         BEGAN + Duration::from_secs(seconds)
     }
 
+    fn nanos_of(id: &str) -> u64 {
+        Digest::of(&id) >> 2
+    }
+
     /// An event whose engine's calendar shows whatever it likes.
     fn event(id: &str) -> String {
-        let nanos = Digest::of(&id) >> 2;
+        let nanos = nanos_of(id);
         format!(
             r#"{{"Type":"container","Action":"start \"}}","Actor":{{"ID":"{id}","Attributes":{{"a":"{{"}}}},"time":{},"timeNano":{nanos}}}"#,
             nanos / 1_000_000_000
@@ -260,7 +279,8 @@ mod tests {
         let (seen, rest) = (lines[..3].concat(), &lines[3]);
         let cut = seen.clone() + &rest[..rest.len() / 2];
         assert_eq!(push(&mut stream, after(30), &cut), seen);
-        assert_eq!(stream.resume(), Some(Resume::From(after(20))));
+        let at = nanos_of("c3");
+        assert_eq!(stream.resume(), Some(Resume::From(BEGAN, at)));
         let rest = push(&mut stream, after(33), &lines.concat());
         assert_eq!(rest, lines[3..].concat());
     }
@@ -278,11 +298,16 @@ mod tests {
     #[test]
     fn a_stream_goes_on_from_its_beginning_or_its_newest_event() {
         let mut stream = EventStream::new(BEGAN, false);
-        assert_eq!(stream.resume(), Some(Resume::From(BEGAN)));
+        assert_eq!(stream.resume(), Some(Resume::From(BEGAN, 0)));
         push(&mut stream, after(5), &event("one"));
-        assert_eq!(stream.resume(), Some(Resume::From(BEGAN)));
+        let from = |from, event| Some(Resume::From(from, nanos_of(event)));
+        assert_eq!(stream.resume(), from(BEGAN, "one"));
         push(&mut stream, after(15), &event("two"));
-        assert_eq!(stream.resume(), Some(Resume::From(after(5))));
+        push(&mut stream, after(30), &event("three"));
+        assert_eq!(stream.resume(), from(after(20), "three"));
+        // It may have been in the middle of what happened since then.
+        push(&mut stream, after(90), &event("four"));
+        assert_eq!(stream.resume(), from(after(20), "four"));
     }
 
     #[test]
@@ -291,7 +316,8 @@ mod tests {
         push(&mut stream, after(1), &event("old"));
         assert_eq!(stream.resume(), Some(Resume::Again));
         push(&mut stream, after(700), &event("new"));
-        assert_eq!(stream.resume(), Some(Resume::From(after(690))));
+        let new = Resume::From(after(690), nanos_of("new"));
+        assert_eq!(stream.resume(), Some(new));
         let mut stream = EventStream::new(BEGAN, true);
         for n in 0..=RECENT_MAX {
             push(&mut stream, after(1), &event(&n.to_string()));

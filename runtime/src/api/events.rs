@@ -76,7 +76,10 @@ impl Api {
     ) -> Result<(), BodyError> {
         let mut seen = BTreeSet::new();
         let now = self.platform.mono();
-        let heard_from = query.heard_within.map(|within| ago(now, within));
+        let around = query.heard_around.and_then(|time| live.heard_of(time));
+        let around = around.map(|heard| ago(heard, OVERLAP));
+        let within = query.heard_within.map(|within| ago(now, within));
+        let heard_from = within.map(|within| around.map_or(within, |around| around.min(within)));
         if let Some(since) = self.since_before_start(query, now) {
             for (time, event) in self.past(query, since).await {
                 if self.started.0.saturating_sub(time.0) < overlap() {

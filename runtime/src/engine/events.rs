@@ -128,6 +128,15 @@ impl Subscription {
         }
     }
 
+    /// When this manager heard of an event that carries `time`, if it remembers.
+    #[must_use]
+    pub fn heard_of(&self, time: Wall) -> Option<Mono> {
+        let log = lock(&self.log);
+        let mut events = log.events.iter();
+        let found = events.find(|event| event.event.time == time);
+        found.map(|event| event.heard)
+    }
+
     /// The next event if there is one already.
     fn ready(&mut self) -> Result<Option<Arc<ClusterEvent>>, SubscriptionError> {
         let log = lock(&self.log);

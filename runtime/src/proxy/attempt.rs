@@ -11,7 +11,7 @@ use swarm_core::api::{self, Class, ContainerAction, Fixed, Route};
 use swarm_core::election::lease::CLOCK_RATE_ERROR_PER_MILLE;
 use swarm_core::proxy::events::Resume;
 use swarm_core::proxy::{Failure, Kind, Origin, Server};
-use swarm_core::time::Mono;
+use swarm_core::time::{Mono, Wall};
 
 use super::Proxy;
 use super::desk::Attempt;
@@ -61,11 +61,18 @@ impl Job {
     fn api_at(&self, now: Mono) -> Cow<'_, api::Request> {
         match self.resume {
             Resume::Again => Cow::Borrowed(&self.api),
-            Resume::From(from) => {
+            Resume::From(from, event) => {
                 let ago = now.since(from);
                 // The two clocks may run at different rates.
                 let ago = ago + ago * 2 * CLOCK_RATE_ERROR_PER_MILLE / 1_000;
-                let since = format!("{}.{:09}s", ago.as_secs(), ago.subsec_nanos());
+                let event = Wall(event);
+                let since = format!(
+                    "{}.{:09}/{}.{:09}s",
+                    event.seconds(),
+                    event.subsec_nanos(),
+                    ago.as_secs(),
+                    ago.subsec_nanos()
+                );
                 let mut api = self.api.clone();
                 api.query = api.query.with("since", &since);
                 Cow::Owned(api)
@@ -79,7 +86,7 @@ impl Job {
         *request.uri_mut() = match self.resume {
             Resume::Again => self.target.clone(),
             // Made of the parts of a target that was parsed before.
-            Resume::From(_) => api.target().parse().unwrap_or_else(|_| self.target.clone()),
+            Resume::From(..) => api.target().parse().unwrap_or_else(|_| self.target.clone()),
         };
         *request.headers_mut() = self.headers.clone();
         request

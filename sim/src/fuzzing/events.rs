@@ -1,14 +1,16 @@
 //! Streams of events, cut and gone on with.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use swarm_core::proxy::events::EventStream;
-use swarm_core::time::Wall;
+use swarm_core::proxy::events::{EventStream, OVERLAP, Resume};
+use swarm_core::time::Mono;
 
 use super::bytes::Bytes;
 
-const START: u64 = 1_700_000_000_000_000_000;
-const MILLISECOND: u64 = 1_000_000;
+const START: Mono = Mono(1_000_000_000_000);
+/// Primaries of a story.
+const PRIMARIES: usize = 4;
 
 /// A stream passes unchanged however it is cut into pieces. Where it breaks off, whole events have been passed on, and
 /// when it goes on at another primary none is missing or doubled.
@@ -26,69 +28,88 @@ pub fn events(bytes: &[u8]) {
 
 fn raw(bytes: &[u8]) {
     let mut whole = Vec::new();
-    let mut stream = EventStream::new(Wall(START), None);
-    stream.push(bytes, &mut whole);
+    let mut stream = EventStream::new(START, false);
+    stream.push(START, bytes, &mut whole);
     assert!(bytes.starts_with(&whole), "passed on what was not sent");
     let mut pieces = Vec::new();
-    let mut other = EventStream::new(Wall(START), None);
+    let mut other = EventStream::new(START, false);
     for byte in bytes {
-        other.push(std::slice::from_ref(byte), &mut pieces);
+        other.push(START, std::slice::from_ref(byte), &mut pieces);
     }
     assert_eq!(pieces, whole, "pieces matter");
     let since = stream.resume();
     assert_eq!(since, other.resume());
-    let Some(since) = since else { return };
-    let readable = since
-        .split_once('.')
-        .is_some_and(|(seconds, nanos)| seconds.parse::<u64>().is_ok() && nanos.len() == 9);
-    assert!(readable, "{since:?}");
+    match since {
+        None => return,
+        Some(Resume::Again) => panic!("nobody asked for the past"),
+        Some(Resume::From(from, _)) => assert_eq!(from, START, "it has just begun"),
+    }
     let mut rest = Vec::new();
-    stream.push(bytes, &mut rest);
+    stream.push(START, bytes, &mut rest);
     assert!(rest.len() <= bytes.len() + 1);
 }
 
-/// Events of several engines whose clocks differ by less than what a resumed stream reaches back.
+/// An event of an engine whose calendar shows anything.
+struct Event {
+    text: String,
+    /// When each primary hears of it: at different times, but not more apart than a resumed stream reaches back.
+    heard: [Mono; PRIMARIES],
+}
+
+/// Events of several engines, and primaries that follow each other.
 struct Story {
-    /// Time (ns) and text of each event, in the order the first primary sends them.
-    events: Vec<(u64, String)>,
-    /// Where each primary's stream breaks off, and whether it sends events in the order of their times.
-    primaries: Vec<(u16, bool)>,
+    events: Vec<Event>,
+    /// Where each primary's stream breaks off, as a part of what it sends.
+    cuts: Vec<u16>,
 }
 
 impl Story {
     fn draw(bytes: &mut Bytes<'_>) -> Self {
-        let primaries = (0..=bytes.below(4))
-            .map(|_| (bytes.short(), bytes.flag()))
-            .collect();
-        let mut at = 0;
-        let mut events = Vec::new();
+        let primaries = 1 + usize::from(bytes.below(3));
+        let cuts = (0..primaries).map(|_| bytes.short()).collect();
+        let (mut at, mut events) = (START, Vec::new());
         while !bytes.is_empty() && events.len() < 64 {
-            at += u64::from(bytes.byte()) * 10;
-            let early = u64::from(bytes.below(190)) * 10;
+            at = at + Duration::from_millis(u64::from(bytes.byte()) * 20);
+            let late = |bytes: &mut Bytes<'_>| at + OVERLAP * u32::from(bytes.below(250)) / 256;
+            let heard = [late(bytes), late(bytes), late(bytes), late(bytes)];
             let end = ["", "\n", "\r\n"].get(usize::from(bytes.below(3)));
-            let nanos = START + (at + early) * MILLISECOND;
             let text = format!(
-                r#"{{"Type":"container","Action":"a","Actor":{{"ID":"<{}>"}},"timeNano":{nanos}}}{}"#,
+                r#"{{"Type":"container","Action":"a","Actor":{{"ID":"<{}>"}},"timeNano":{}}}{}"#,
                 events.len(),
+                u64::from(bytes.short()) << 40 | u64::try_from(events.len() + 1).unwrap_or(0),
                 end.copied().unwrap_or_default()
             );
-            events.push((nanos, text));
+            events.push(Event { text, heard });
         }
-        Self { events, primaries }
+        Self { events, cuts }
     }
 
     fn check(&self) {
-        let mut stream = EventStream::new(Wall(START), None);
-        let mut got = Vec::new();
-        let mut since = START;
-        for (cut, sorted) in &self.primaries {
-            let text = self.sent(since, *sorted);
-            let cut = usize::from(*cut) % (text.len() + 1);
-            let (sent, _) = text.as_bytes().split_at(cut);
-            stream.push(sent, &mut got);
-            since = stream.resume().as_deref().and_then(nanos).unwrap_or(0);
+        let mut stream = EventStream::new(START, false);
+        let (mut got, mut now, mut from) = (Vec::new(), START, START);
+        for (primary, cut) in self.cuts.iter().enumerate() {
+            let sent = self.sent(primary, from);
+            let length: usize = sent.iter().map(|(_, text)| text.len()).sum();
+            let mut left = usize::from(*cut) % (length + 1);
+            for (heard, text) in sent {
+                let piece = text
+                    .as_bytes()
+                    .get(..left.min(text.len()))
+                    .unwrap_or_default();
+                left -= piece.len();
+                if !piece.is_empty() {
+                    now = now.max(heard);
+                    stream.push(now, piece, &mut got);
+                }
+            }
+            from = match stream.resume() {
+                Some(Resume::From(from, _)) => from,
+                Some(Resume::Again) | None => panic!("events that were not asked for"),
+            };
         }
-        stream.push(self.sent(since, false).as_bytes(), &mut got);
+        for (_, text) in self.sent(self.cuts.len(), from) {
+            stream.push(now, text.as_bytes(), &mut got);
+        }
         let got = String::from_utf8_lossy(&got);
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         for number in 0..self.events.len() {
@@ -100,16 +121,15 @@ impl Story {
         );
     }
 
-    fn sent(&self, since: u64, sorted: bool) -> String {
-        let mut events: Vec<_> = self.events.iter().filter(|(at, _)| *at >= since).collect();
-        if sorted {
-            events.sort_by_key(|(at, _)| *at);
-        }
-        events.into_iter().map(|(_, text)| text.as_str()).collect()
+    /// What a primary sends that was asked for what it heard from `from` on.
+    fn sent(&self, primary: usize, from: Mono) -> Vec<(Mono, &str)> {
+        let heard = |event: &Event| event.heard.get(primary).copied().unwrap_or(START);
+        let events = self
+            .events
+            .iter()
+            .map(|event| (heard(event), event.text.as_str()));
+        let mut events: Vec<_> = events.filter(|(heard, _)| *heard >= from).collect();
+        events.sort_by_key(|(heard, _)| *heard);
+        events
     }
-}
-
-fn nanos(since: &str) -> Option<u64> {
-    let (seconds, nanos) = since.split_once('.')?;
-    Some(seconds.parse::<u64>().ok()? * 1_000_000_000 + nanos.parse::<u64>().ok()?)
 }

@@ -161,6 +161,7 @@ impl World {
                 reasons.push(format!("{}: served {served} times", slot.name));
             }
         }
+        reasons.extend(self.ledger().pending());
         reasons
     }
 }

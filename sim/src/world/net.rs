@@ -117,12 +117,14 @@ impl Net {
         let ways: Vec<(Way, Hindrance)> = ways.into_iter().collect();
         self.hindrances.entry(id).or_default().extend(&ways);
         self.refresh(sim, now);
-        let refused: BTreeSet<Pair> = ways
-            .iter()
-            .filter(|(_, hindrance)| *hindrance == Hindrance::Refuse)
-            .map(|((from, to), _)| pair(*from, *to))
-            .collect();
-        for (one, other) in refused {
+        self.reset(&ways, Hindrance::Refuse);
+    }
+
+    /// Breaks the connections between hosts that are hindered so.
+    fn reset(&self, ways: &[(Way, Hindrance)], hindrance: Hindrance) {
+        let so = ways.iter().filter(|(_, one)| *one == hindrance);
+        let pairs: BTreeSet<Pair> = so.map(|((from, to), _)| pair(*from, *to)).collect();
+        for (one, other) in pairs {
             self.directory.reset(one, other);
             for host in [one, other] {
                 if let Some(gate) = self.gates.get(usize::from(host)) {
@@ -134,8 +136,10 @@ impl Net {
 
     /// Fault `id` hinders nothing any more.
     pub(crate) fn end(&mut self, sim: &Sim<'_>, now: u64, id: u32) {
-        if self.hindrances.remove(&id).is_some() {
+        if let Some(ways) = self.hindrances.remove(&id) {
             self.refresh(sim, now);
+            // A machine that had no power knows nothing of the connections it had, and says so to whoever asks.
+            self.reset(&ways, Hindrance::Dark);
         }
     }
 

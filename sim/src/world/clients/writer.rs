@@ -37,6 +37,9 @@ async fn life(asker: &Asker, random: &mut Random) {
     }
     asker.pause().await;
     container.inspect(asker).await;
+    if container.brief {
+        return;
+    }
     asker.pause().await;
     if random.chance(500) {
         container.stop(asker).await;
@@ -53,32 +56,40 @@ struct Container {
     key: u64,
     /// Its full ID.
     id: String,
+    /// It ends by itself a while after its start, whoever is the primary by then, and is left alone.
+    brief: bool,
 }
 
 impl Container {
     /// Makes one; `None` if it is not known whether there is one, or certainly there is none.
     async fn create(asker: &Asker, random: &mut Random) -> Option<Self> {
-        let name = asker.host.name.clone();
+        let name = format!("{}.{}", asker.host.name, asker.host.life);
         // An image that no engine has is pulled between the two steps of a create.
         let missing = random.chance(125);
         let fresh = format!("registry.sim/{name}-{}:1", random.hex(6));
         let image = if missing { fresh.as_str() } else { "busybox" };
-        let seconds = if random.chance(300) { "1" } else { "inf" };
+        let brief = random.chance(200);
+        let brief_seconds = format!("{}.5", random.below(3));
+        let seconds = if brief { brief_seconds.as_str() } else { "inf" };
         let config = json!({"Image": image, "Cmd": ["sleep", seconds]});
         let named = random.chance(500);
         let heard = asker
             .create(config, |id| named.then(|| format!("{name}-{id}")))
             .await;
-        Self::of(&heard)
+        Self::of(&heard, brief)
     }
 
-    fn of(heard: &Heard) -> Option<Self> {
+    fn of(heard: &Heard, brief: bool) -> Option<Self> {
         if !heard.is_done() {
             return None;
         }
         let answer: Value = serde_json::from_slice(&heard.body).ok()?;
         let id = answer.get("Id")?.as_str()?.to_owned();
-        Some(Self { key: heard.id, id })
+        Some(Self {
+            key: heard.id,
+            id,
+            brief,
+        })
     }
 
     fn path(&self, rest: &str) -> String {
@@ -117,7 +128,7 @@ impl Container {
                 asker.change(self.key, Change::Exec, &command, ask).await;
             }
             _ => {
-                let name = format!("{}-{}", asker.host.name, random.hex(6));
+                let name = format!("{}-new-{}", asker.host.name, random.hex(6));
                 let path = self.path(&format!("/rename?name={name}"));
                 let ask = Ask::new(Method::POST, path, Nature::Repeatable);
                 asker.change(self.key, Change::Rename, &name, ask).await;

@@ -11,7 +11,7 @@ const APART: u64 = 1_000_000_000;
 
 /// When something was wrong.
 #[derive(Clone, Debug, Default)]
-pub struct Trouble {
+pub(super) struct Trouble {
     /// When a manager or a client was last out of the other's reach.
     unreachable: BTreeMap<String, u64>,
     /// When an engine was last out of somebody's reach.
@@ -25,7 +25,7 @@ pub struct Trouble {
 impl Trouble {
     /// A fault is there at `now` (true time, ns) and concerns `hosts`, by name. Called in every step it lasts, and once
     /// for one that lasts an instant.
-    pub fn fault(&mut self, now: u64, op: &Op, hosts: &[&str]) {
+    pub(super) fn fault(&mut self, now: u64, op: &Op, hosts: &[&str]) {
         stretch(&mut self.any, now);
         if !matches!(op.family(), Family::Process | Family::Operator) {
             stretch(&mut self.lasting, now);
