@@ -2,7 +2,7 @@
 
 use swarm_core::testbed::Mutant;
 use swarm_sim::plan::{Plan, Profile, Tier};
-use swarm_sim::run::run;
+use swarm_sim::run::{Coverage, run};
 use swarm_sim::trace::Keep;
 
 fn main() {
@@ -17,6 +17,7 @@ fn main() {
     if text.as_deref() == Some("mutants") {
         return hunt(first, count);
     }
+    let mut coverage = Coverage::default();
     let (mut simulated, mut events, mut failed, mut asked) = (0, 0, 0, 0);
     for seed in first..first + count {
         let plan = Plan::draw(Tier::Lab, seed, profile);
@@ -24,6 +25,7 @@ fn main() {
         simulated += run.simulated / 1_000_000;
         events += run.trace.len();
         asked += run.answers.asked;
+        coverage.add(&run.coverage);
         if let Some(violation) = &run.violation {
             failed += 1;
             println!("seed {seed}: {violation} [{}]", violation.signature());
@@ -32,6 +34,7 @@ fn main() {
             }
         }
     }
+    println!("{:?}", coverage.marks);
     println!(
         "{count} runs, {failed} failed, {simulated} ms simulated, {events} events, {asked} requests"
     );

@@ -1,10 +1,12 @@
 //! What the lab checks beyond the judge and the history: it knows what each manager was told.
 
-use swarm_core::election::Record;
+use std::time::Duration;
+
 use swarm_core::election::lease::beat_interval;
+use swarm_core::election::{Authority, OpId, Record, SwapOutcome, Version};
 use swarm_core::time::{Mono, nanos};
 
-use super::manager::{Load, Stage, Waiting};
+use super::manager::{Load, Shown, Stage, Waiting};
 use super::record::Seen;
 use super::{Lab, MS};
 use crate::property::Property;
@@ -50,7 +52,8 @@ impl Lab<'_> {
 
     /// A manager has begun an epoch: it must be above all that it was told of, and above all there were.
     pub(super) fn check_acquired(&mut self, m: usize, epoch: u64) {
-        let told = self.managers[m].memory.told_epoch;
+        let memory = &self.managers[m].memory;
+        let told = memory.told_epoch.max(memory.void_epoch);
         let within = self.plan.within_model();
         // What nobody alive was told of is lost when the store forgets it.
         let highest = if within {
@@ -75,8 +78,8 @@ impl Lab<'_> {
     }
 
     /// A conflict showed the manager's own swap, whose answer had got lost: its lease counts from that swap's sending.
-    pub(super) fn check_recognised(&mut self, m: usize, seen: &Seen) {
-        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
+    pub(super) fn check_recognised(&mut self, m: usize, op: OpId, seen: &Seen) {
+        let lease = self.lease();
         let manager = &self.managers[m];
         let memory = &manager.memory;
         let Some(record) = seen.record().filter(|record| !record.released) else {
@@ -85,6 +88,10 @@ impl Lab<'_> {
         let Some(sent) = memory.sent.iter().find(|sent| sent.nonce == record.nonce) else {
             return;
         };
+        // Who has sent many swaps since does not know the one that is answered any more.
+        if memory.sent.iter().all(|sent| sent.op != op) {
+            return;
+        }
         let void = sent.epoch <= memory.void_epoch.max(memory.told_epoch);
         let news = seen.version >= self.store.key.current().version;
         let until = manager.authority.map(|authority| authority.until);
@@ -99,14 +106,89 @@ impl Lab<'_> {
         self.fail(Property::Stability, "own-swap", what);
     }
 
-    /// A swap is sent: not by who has just lost against its will, or was told to step down.
-    pub(super) fn check_claim(&mut self, m: usize, local: Mono, record: &Record) {
-        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
-        let now = self.now;
+    /// Remembers what a manager is shown and since when.
+    pub(super) fn show(&mut self, m: usize, seen: &Seen) {
         let manager = &mut self.managers[m];
-        let alone = manager.members.count_ones() < 2;
-        let claims = manager.authority.is_none() && !record.released;
-        if !claims || alone {
+        let since = manager.clock.local(self.now);
+        let memory = &mut manager.memory;
+        let version = seen.version();
+        let epoch = seen.record().map_or(0, |record| record.epoch);
+        if (memory.shown.version, memory.shown.epoch) != (version, epoch) {
+            let back =
+                version < memory.newest_version || (epoch > 0 && epoch < memory.highest_epoch);
+            memory.shown = Shown {
+                version,
+                epoch,
+                since,
+                back,
+            };
+        }
+        memory.newest_version = memory.newest_version.max(version);
+        memory.highest_epoch = memory.highest_epoch.max(epoch);
+    }
+
+    /// An answer to a swap, if it says that one of the manager's own was done, gives it a lease from its sending on.
+    pub(super) fn check_granted(&mut self, m: usize, op: OpId, outcome: &SwapOutcome) {
+        let lease = self.lease();
+        let memory = &mut self.managers[m].memory;
+        let done = |sent: &&super::manager::Sent| match outcome {
+            SwapOutcome::Swapped(_) => sent.op == op,
+            SwapOutcome::Conflict(Some(reading)) => {
+                let record = reading.record();
+                record.is_some_and(|record| record.nonce == sent.nonce)
+            }
+            SwapOutcome::Conflict(None) | SwapOutcome::NotApplied | SwapOutcome::Unknown => false,
+        };
+        if let Some(sent) = memory.sent.iter().find(done) {
+            memory.granted = memory.granted.max(sent.at + lease);
+        }
+    }
+
+    /// A lease comes from answers to the manager's own swaps only, and not for an epoch that is known to be over.
+    pub(super) fn check_authority(&mut self, m: usize, authority: Authority) {
+        let memory = &self.managers[m].memory;
+        let known = if self.plan.within_model() {
+            memory.told_epoch
+        } else {
+            memory.proven_epoch
+        };
+        if authority.until > memory.granted {
+            let what = format!(
+                "m{} holds epoch {} until {}, its swaps gave it until {}",
+                m + 1,
+                authority.epoch,
+                authority.until,
+                memory.granted
+            );
+            self.fail(Property::SinglePrimary, "lease", what);
+        } else if authority.epoch <= known
+            && authority.holds(self.managers[m].clock.local(self.now))
+        {
+            let what = format!(
+                "m{} acts in epoch {} though it was told of epoch {known}",
+                m + 1,
+                authority.epoch
+            );
+            self.fail(Property::SinglePrimary, "told", what);
+        }
+    }
+
+    /// A swap is sent: not by who has just lost against its will, was told to step down, or has to wait yet.
+    pub(super) fn check_claim(
+        &mut self,
+        m: usize,
+        local: Mono,
+        expected: Option<Version>,
+        record: &Record,
+    ) {
+        let manager = &self.managers[m];
+        if manager.authority.is_some() || record.released {
+            return;
+        }
+        self.check_wait(m, local, expected);
+        let (now, lease) = (self.now, self.lease());
+        let manager = &mut self.managers[m];
+        if manager.members.count_ones() < 2 {
             return;
         }
         let lost_at = manager.memory.lost_at.take_if(|(at, own)| {
@@ -116,23 +198,34 @@ impl Lab<'_> {
             .memory
             .stepped_down
             .is_some_and(|at| local.since(at) < lease);
-        let what = if lost_at.is_some() {
-            "right after it lost the lease against its will"
-        } else if stepped_down {
-            "though it was told to step down"
+        let (aspect, what) = if stepped_down {
+            ("step-down", "though it was told to step down")
+        } else if lost_at.is_some() {
+            ("back-off", "right after it lost the lease against its will")
         } else {
             return;
         };
-        let aspect = if stepped_down {
-            "step-down"
-        } else {
-            "back-off"
-        };
-        self.fail(
-            Property::Stability,
-            aspect,
-            format!("m{} claims again {what}", m + 1),
-        );
+        let what = format!("m{} claims again {what}", m + 1);
+        self.fail(Property::Stability, aspect, what);
+    }
+
+    /// What vanished or went back is replaced after a wait only.
+    fn check_wait(&mut self, m: usize, local: Mono, expected: Option<Version>) {
+        let shown = self.managers[m].memory.shown;
+        // Computed here, so that a bug planted in the formula shows.
+        let wait = self.lease() * 1_020 / 980;
+        let waited = local.since(shown.since);
+        if shown.back && shown.version == expected && waited < wait {
+            let what = format!(
+                "m{} claims {waited:?} after the record had vanished or gone back",
+                m + 1
+            );
+            self.fail(Property::Stability, "went-back", what);
+        }
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_millis(self.plan.knobs.lease_ms)
     }
 
     /// A change may leave only on the word of a linearizable read that began after the change had arrived.
@@ -177,7 +270,7 @@ impl Lab<'_> {
             return;
         }
         let began = std::mem::replace(&mut self.window, self.now);
-        let lease = std::time::Duration::from_millis(self.plan.knobs.lease_ms);
+        let lease = self.lease();
         let beats = (self.now - began) / nanos(beat_interval(lease)).max(1) + 1;
         let calm = self.active.iter().all(|active| !active.under_way())
             && began > self.quiet_since + SETTLE

@@ -32,17 +32,21 @@ impl Clock {
         if self.frozen > 0 {
             return Mono(self.local);
         }
-        Mono(self.local + scale(now - self.since, self.rate))
+        Mono(self.local + scale(now.saturating_sub(self.since), self.rate))
     }
 
-    /// The first true instant at which the clock shows `local`; `None` while it stands still.
+    /// The first true instant at which the clock shows `local`; `None` while it stands still, and beyond all time.
     pub(super) fn when(&self, local: Mono, now: u64) -> Option<u64> {
         if self.frozen > 0 {
             return None;
         }
         let ahead = local.0.saturating_sub(self.local);
-        let true_time = ahead / self.rate * MILLION + (ahead % self.rate * MILLION) / self.rate;
-        let mut at = (self.since + true_time).max(now);
+        let whole = (ahead / self.rate).checked_mul(MILLION)?;
+        let true_time = whole.checked_add(ahead % self.rate * MILLION / self.rate)?;
+        let mut at = self.since.checked_add(true_time)?.max(now);
+        if at == u64::MAX {
+            return None;
+        }
         while self.local(at) < local {
             at += 1;
         }

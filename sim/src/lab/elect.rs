@@ -91,6 +91,8 @@ impl Lab<'_> {
         if authority != manager.authority {
             manager.authority = authority;
             if let Some(authority) = authority {
+                self.check_authority(m, authority);
+                let manager = &self.managers[m];
                 let end = manager.clock.when(authority.until, self.now);
                 let (host, numbers) = (manager.host, (authority.epoch, end.unwrap_or(u64::MAX)));
                 self.note(host, Kind::Lease, numbers);
@@ -184,7 +186,7 @@ impl Lab<'_> {
         (op, expected): (OpId, Option<Version>),
         record: Record,
     ) {
-        self.check_claim(m, local, &record);
+        self.check_claim(m, local, expected, &record);
         let manager = &mut self.managers[m];
         manager.load.swaps += 1;
         let memory = &mut manager.memory;
@@ -192,6 +194,7 @@ impl Lab<'_> {
             memory.sent.remove(0);
         }
         memory.sent.push(Sent {
+            op,
             nonce: record.nonce.clone(),
             epoch: record.epoch,
             at: local,
@@ -260,12 +263,13 @@ impl Lab<'_> {
         if matches!(outcome, SwapOutcome::NotApplied | SwapOutcome::Unknown) {
             self.another_server(m);
         }
-        let foreign = seen.as_ref().is_some_and(|seen| self.told(m, seen));
+        let foreign = seen.as_ref().is_some_and(|seen| self.told(m, seen, true));
+        self.check_granted(m, op, &outcome);
         self.elect(m, Input::Swapped(op, outcome));
         if foreign {
             self.check_stops(m, about);
         } else if let Some(seen) = &seen {
-            self.check_recognised(m, seen);
+            self.check_recognised(m, op, seen);
         }
     }
 
@@ -276,7 +280,7 @@ impl Lab<'_> {
         match &seen {
             None => self.another_server(m),
             Some(seen) => {
-                self.told(m, seen);
+                self.told(m, seen, true);
                 let own = seen.record().filter(|record| {
                     record.instance == self.managers[m].election.instance() && !record.released
                 });
@@ -290,7 +294,8 @@ impl Lab<'_> {
     }
 
     /// Remembers the epoch of another's record that `m` is told of; whether it is another's.
-    pub(super) fn told(&mut self, m: usize, seen: &super::record::Seen) -> bool {
+    pub(super) fn told(&mut self, m: usize, seen: &super::record::Seen, proven: bool) -> bool {
+        self.show(m, seen);
         let manager = &mut self.managers[m];
         let Some(record) = seen.record() else {
             return false;
@@ -298,7 +303,11 @@ impl Lab<'_> {
         if record.instance == manager.election.instance() {
             return false;
         }
-        manager.memory.told_epoch = manager.memory.told_epoch.max(record.epoch);
+        let memory = &mut manager.memory;
+        memory.told_epoch = memory.told_epoch.max(record.epoch);
+        if proven {
+            memory.proven_epoch = memory.proven_epoch.max(record.epoch);
+        }
         true
     }
 

@@ -316,7 +316,7 @@ impl Lab<'_> {
             return;
         }
         self.managers[m].watch.known = Some(seen.version);
-        self.told(m, seen);
+        self.told(m, seen, false);
         self.give_election(m, Input::Observed(seen.reading()));
         self.watch(m);
     }

@@ -2,7 +2,7 @@
 
 use swarm_core::address::HostPort;
 use swarm_core::api::Class;
-use swarm_core::election::{Authority, Election, ElectionConfig, OpId, Ticket};
+use swarm_core::election::{Authority, Election, ElectionConfig, OpId, Ticket, Version};
 use swarm_core::proxy::{Config, Proxy, RequestId};
 use swarm_core::rng::Random;
 use swarm_core::time::Mono;
@@ -68,6 +68,7 @@ pub(super) struct Waiting {
 /// A swap of this life, as far as the checks need it.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
+    pub(super) op: OpId,
     pub(super) nonce: String,
     pub(super) epoch: u64,
     pub(super) at: Mono,
@@ -107,6 +108,18 @@ pub(super) struct Load {
     pub(super) changes: u64,
 }
 
+/// What a life was shown last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown {
+    /// None: no record.
+    pub(super) version: Option<Version>,
+    pub(super) epoch: u64,
+    /// When it was first shown, on the manager's own clock.
+    pub(super) since: Mono,
+    /// Less than was shown before: it is stale, or the store went back.
+    pub(super) back: bool,
+}
+
 /// What the checks remember of a life.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
@@ -121,6 +134,13 @@ pub(super) struct Memory {
     /// The latest linearizable read that showed its own record: when the store was read, and the epoch.
     pub(super) confirmed: (u64, u64),
     pub(super) sent: Vec<Sent>,
+    /// The end of the lease that answers to its own swaps have given it.
+    pub(super) granted: Mono,
+    pub(super) shown: Shown,
+    pub(super) newest_version: Option<Version>,
+    pub(super) highest_epoch: u64,
+    /// The highest epoch of another's record that a linearizable read showed.
+    pub(super) proven_epoch: u64,
 }
 
 pub(super) struct Manager {
