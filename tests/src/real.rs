@@ -1,4 +1,4 @@
-//! Whether tests against real Docker Engines run here.
+//! Whether tests against real Docker Engines and a real browser run here.
 
 use std::path::PathBuf;
 
@@ -12,22 +12,34 @@ const SWITCH: &str = "SWARM_TEST_REAL";
 /// # Errors
 /// When `SWARM_TEST_REAL=1` demands them and something is missing; the message says what.
 pub fn engines() -> Result<bool> {
-    match std::env::var(SWITCH).as_deref() {
-        Ok("0") => {
+    demanded(missing_for_engines())
+}
+
+/// The browser that can and shall show pages here. Prints the reason when there is none.
+///
+/// # Errors
+/// When `SWARM_TEST_REAL=1` demands it and it is missing.
+pub fn browser() -> Result<Option<PathBuf>> {
+    let browser = find_program("chromium");
+    let missing = browser.is_none();
+    let reason = missing.then(|| "chromium is not installed (tests/run installs it)".to_owned());
+    Ok(if demanded(reason)? { browser } else { None })
+}
+
+/// Whether a test runs, from what it misses.
+fn demanded(missing: Option<String>) -> Result<bool> {
+    let switch = std::env::var(SWITCH);
+    match (switch.as_deref(), missing) {
+        (Ok("0"), _) => {
             println!("skipped: {SWITCH}=0");
             Ok(false)
         }
-        Ok("1") => match missing() {
-            None => Ok(true),
-            Some(reason) => bail!("{SWITCH}=1, but {reason}"),
-        },
-        Ok(_) | Err(_) => match missing() {
-            None => Ok(true),
-            Some(reason) => {
-                println!("skipped: {reason}");
-                Ok(false)
-            }
-        },
+        (_, None) => Ok(true),
+        (Ok("1"), Some(reason)) => bail!("{SWITCH}=1, but {reason}"),
+        (_, Some(reason)) => {
+            println!("skipped: {reason}");
+            Ok(false)
+        }
     }
 }
 
@@ -39,7 +51,7 @@ pub fn find_program(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn missing() -> Option<String> {
+fn missing_for_engines() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("real engines need root".to_owned());
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::campaign::{Campaign, Outcome};
 use crate::findings::{Workshop, failures};
 use crate::judge::Failover;
-use crate::plan::{Family, Profile, Tier};
+use crate::plan::{Family, Profile};
 use crate::property::Property;
 use crate::report::{Batch, FamilyLine, REPORT_VERSION, Report, Tool, latency, properties};
 use crate::run::Answers;
@@ -139,37 +139,45 @@ pub(super) fn finish(report: &mut Report, jobs: usize, stopwatch: &Stopwatch) {
     report.host.written = written();
 }
 
-/// In how many runs each promise was looked at, by tier. Scenarios and the corpus count where they run.
+/// In how many runs each promise was looked at: random runs by tier, declared plans, and runs that were repeated.
 fn checked(report: &Report) -> BTreeMap<&'static str, BTreeMap<Property, u64>> {
-    let runs = |tier: Tier| -> u64 {
-        let batches = report.batches.iter();
-        let random = batches.filter(|batch| batch.tier == tier.name());
-        random.map(|batch| batch.runs).sum()
+    let runs = |tier: &str| -> u64 {
+        let batches = report.batches.iter().filter(|batch| batch.tier == tier);
+        batches.map(|batch| batch.runs).sum()
     };
-    let declared = report.scenarios.len() as u64;
-    let world = runs(Tier::World) + declared + report.corpus.len() as u64;
-    let count = |tier: Tier, property: Property| match (tier, property) {
-        (Tier::Lab, Property::Determinism) => report.determinism.checked,
-        (Tier::World, Property::Determinism) => 0,
-        (Tier::World, Property::Expectation) => declared,
-        (
-            Tier::Lab,
-            Property::EventStream
-            | Property::Tunnel
-            | Property::Leaks
-            | Property::ErrorLog
-            | Property::Expectation,
-        ) => 0,
-        (Tier::Lab, _) => runs(Tier::Lab),
-        (Tier::World, _) => world,
+    let scenarios = report.scenarios.len() as u64;
+    let declared = scenarios + report.corpus.len() as u64;
+    let (lab, world) = (runs("lab"), runs("world"));
+    let count = |property: Property| match property {
+        Property::Determinism => [0, 0, 0, report.determinism.checked],
+        Property::Expectation => [0, 0, scenarios, 0],
+        Property::EventStream | Property::Tunnel | Property::Leaks | Property::ErrorLog => {
+            [0, world, declared, 0]
+        }
+        Property::SinglePrimary
+        | Property::EpochOrder
+        | Property::DispatchInLease
+        | Property::ReleaseFinal
+        | Property::Failover
+        | Property::Liveness
+        | Property::Stability
+        | Property::OneAnswer
+        | Property::OutcomeTruth
+        | Property::ExactlyOnce
+        | Property::NoLoop
+        | Property::StoreLoad
+        | Property::NoPanic => [lab, world, declared, 0],
     };
-    [Tier::Lab, Tier::World]
-        .into_iter()
-        .map(|tier| {
-            let counts = Property::ALL.into_iter().map(|one| (one, count(tier, one)));
-            (tier.name(), counts.filter(|(_, runs)| *runs > 0).collect())
-        })
-        .collect()
+    let mut places: BTreeMap<&'static str, BTreeMap<Property, u64>> = BTreeMap::new();
+    for property in Property::ALL {
+        let names = ["lab", "world", "declared", "repeated"];
+        for (name, runs) in names.into_iter().zip(count(property)) {
+            if runs > 0 {
+                places.entry(name).or_default().insert(property, runs);
+            }
+        }
+    }
+    places
 }
 
 #[expect(

@@ -57,6 +57,7 @@ fn check_scenarios(library: &dyn Library, report: &mut Report, workshop: Worksho
         if let (Some(violation), Some(plan)) = (run.violation, library.plan(&line.name)) {
             let mut failure = workshop.work_up(&plan, &violation, None);
             failure.replay.clone_from(&line.replay);
+            failure.source = format!("scenario {}", line.name);
             report.failures.push(failure);
         }
         report.scenarios.push(line);
@@ -75,6 +76,7 @@ fn check_corpus(
             say!("FAILED corpus {}: {}", line.file, line.failure);
             let mut failure = workshop.work_up(&plan, &violation, None);
             failure.replay = format!("cargo sim replay scenarios/corpus/{}", line.file);
+            failure.source = format!("corpus {}", line.file);
             report.failures.push(failure);
         }
         report.corpus.push(line);

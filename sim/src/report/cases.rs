@@ -76,7 +76,9 @@ pub(super) fn suites(report: &Report) -> Vec<Suite> {
 
 /// A case for each promise, and for each failure that breaks none of those.
 fn batch(report: &Report, batch: &Batch) -> Suite {
-    let own = || report.failures.iter().filter(|one| one.tier == batch.tier);
+    // What is declared has cases of its own.
+    let random = |one: &&Failure| one.source.is_empty() && one.tier == batch.tier;
+    let own = || report.failures.iter().filter(random);
     let mut cases: Vec<Case> = Vec::new();
     for line in &report.properties {
         let failures: Vec<&Failure> = own().filter(|one| property(one) == line.name).collect();
@@ -110,10 +112,11 @@ fn batch(report: &Report, batch: &Batch) -> Suite {
     }
 }
 
-/// Failures of tiers that have no batch.
+/// Failures of random runs whose tier has no batch.
 fn others(report: &Report) -> Option<Suite> {
     let batched = |one: &&Failure| report.batches.iter().any(|batch| batch.tier == one.tier);
-    let rest = report.failures.iter().filter(|one| !batched(one));
+    let random = report.failures.iter().filter(|one| one.source.is_empty());
+    let rest = random.filter(|one| !batched(one));
     let cases: Vec<Case> = rest.map(|one| failed(&one.signature, &[one])).collect();
     (!cases.is_empty()).then(|| Suite {
         name: "other failures".to_owned(),

@@ -156,7 +156,7 @@ pub struct PropertyLine {
     pub kind: String,
     /// Runs it was checked in.
     pub checked: u64,
-    /// The same by tier.
+    /// The same by tier, and for runs that are not random by what they were.
     #[serde(default)]
     pub checked_in: BTreeMap<String, u64>,
     /// Runs it was broken in.
@@ -208,6 +208,9 @@ pub struct Failure {
     pub signature: String,
     /// How many runs failed so.
     pub count: u64,
+    /// Where it was found if not in random runs: `scenario drain`, `corpus leaks-1.json`.
+    #[serde(default)]
+    pub source: String,
     /// The first of them: its tier.
     pub tier: String,
     /// Its seed, as text.

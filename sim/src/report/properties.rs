@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::PropertyLine;
 use crate::property::{Promise, Property};
 
-/// A line for every promise, from the runs it was checked in by tier, and those it was broken in. Those that nothing
+/// A line for every promise, from the runs it was checked in by tier or kind of run, and those it was broken in. Those that nothing
 /// checked have one too: that is worth seeing.
 #[must_use]
 pub fn lines(

@@ -2,6 +2,7 @@
 //!
 //! The same run gives the same bytes: coordinates are whole numbers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::escape::escaped;
@@ -22,7 +23,7 @@ const LANE: u64 = 32;
 const BAR: u64 = 18;
 /// Further faults share the last row.
 const ROWS_MOST: usize = 24;
-/// More ties than that make a picture black.
+/// More of them make a picture black.
 const TIES_MOST: usize = 160;
 /// With more faults at once shading says nothing.
 const SHADED_MOST: usize = 6;
@@ -234,8 +235,8 @@ fn label_place(from: u64, to: u64, label: &str) -> (u64, &'static str) {
     };
     if x + width_of(label) <= LEFT + WIDTH + 20 {
         (x, "start")
-    } else if from > width_of(label) + 6 {
-        (from - 6, "end")
+    } else if from > width_of(label) + 10 {
+        (from - 9, "end")
     } else {
         (from + 6, "start")
     }
@@ -290,50 +291,53 @@ fn draw_failover(svg: &mut Svg, view: View, bracket: &Bracket, y: u64, lanes_to:
     svg.text("at b", (x, y + lift), anchor, &bracket.label);
 }
 
-/// Cut links, thinned out to one for each place and pair of lanes.
+/// Cut and healed links: one line for each place, from the uppermost to the lowest host concerned.
 fn ties(svg: &mut Svg, view: View, picture: &Picture, row: impl Fn(usize) -> u64) {
-    let mut drawn: Vec<(u64, usize, usize, bool)> = Vec::new();
+    let mut places: BTreeMap<(bool, u64), Vec<&Tie>> = BTreeMap::new();
     for tie in picture.ties.iter().filter(|tie| view.has(tie.at)) {
-        let x = view.x(tie.at);
-        let (upper, lower) = (tie.from.min(tie.to), tie.from.max(tie.to));
-        let place = (x / 3, upper, lower, tie.cut);
-        if drawn.contains(&place) || drawn.len() >= TIES_MOST {
-            continue;
-        }
-        // Ties of one instant stand side by side.
-        let beside = drawn.iter().filter(|other| other.0 == place.0).count() as u64;
-        let x = (x + beside * 4).min(LEFT + WIDTH + 12);
-        drawn.push(place);
-        let middle = |lane| row(lane) + BAR / 2;
-        let (line, dot, what) = if tie.cut {
+        let place = places.entry((tie.cut, view.x(tie.at) / 3)).or_default();
+        place.push(tie);
+    }
+    for ((cut, _), ties) in places.iter().take(TIES_MOST) {
+        let (line, dot, what) = if *cut {
             ("c", "cd", "cut")
         } else {
-            ("k", "kd", "works again")
+            ("k", "kd", "healed")
         };
-        let title = format!("{} {what}, {}", link(picture, tie), seconds(tie.at));
-        let d = format!("M{x} {}V{}", middle(upper), middle(lower));
-        svg.path(line, &d, &title);
-        for lane in [tie.from, tie.to] {
-            // One direction: only where nothing arrives any more.
-            if tie.both || lane == tie.to {
-                let y = middle(lane);
-                svg.put(format_args!(
-                    "<circle class=\"{dot}\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>"
-                ));
-            }
+        let ends = || ties.iter().flat_map(|tie| [tie.from, tie.to]);
+        let (Some(upper), Some(lower), Some(first)) = (ends().min(), ends().max(), ties.first())
+        else {
+            continue;
+        };
+        let x = view.x(first.at);
+        let middle = |lane| row(lane) + BAR / 2;
+        let links: BTreeSet<String> = ties.iter().map(|tie| link(picture, tie)).collect();
+        let links: Vec<String> = links.into_iter().collect();
+        let title = format!("{what} at {}: {}", seconds(first.at), links.join(", "));
+        svg.path(
+            line,
+            &format!("M{x} {}V{}", middle(upper), middle(lower)),
+            &title,
+        );
+        // One direction: only where nothing arrives any more.
+        let deaf = |tie: &&Tie| [Some(tie.to), tie.both.then_some(tie.from)];
+        let deaf: BTreeSet<usize> = ties.iter().flat_map(deaf).flatten().collect();
+        for lane in deaf {
+            svg.put(format_args!(
+                "<circle class=\"{dot}\" cx=\"{x}\" cy=\"{}\" r=\"3\"/>",
+                middle(lane)
+            ));
         }
     }
 }
 
 fn link(picture: &Picture, tie: &Tie) -> String {
-    let name = |lane| {
-        picture
-            .lanes
-            .get(lane)
-            .map_or("", |lane: &Lane| lane.name.as_str())
+    let name = |lane: usize| {
+        let lane = picture.lanes.get(lane);
+        lane.map_or("", |lane| lane.name.as_str())
     };
     let arrow = if tie.both { "–" } else { "→" };
-    format!("link {}{arrow}{}", name(tie.from), name(tie.to))
+    format!("{}{arrow}{}", name(tie.from), name(tie.to))
 }
 
 fn legend(svg: &mut Svg, y: u64) {

@@ -87,6 +87,17 @@ fn what_nothing_checked_has_not_passed() {
 }
 
 #[test]
+fn a_failure_of_a_scenario_is_counted_once() {
+    let failed = sample::report().verdict().failed;
+    let mut report = sample::report();
+    report.failures.retain(|failure| failure.source.is_empty());
+    assert_eq!(report.verdict().failed, failed);
+    report.failures[0].source = "scenario of another".to_owned();
+    report.batches[0].failed = 0;
+    assert_eq!(report.verdict().failed, failed - 1);
+}
+
+#[test]
 fn an_empty_report_can_be_shown() {
     let report = Report::default();
     assert_eq!(report.last_line(), "0 passed, 0 failed");

@@ -4,7 +4,7 @@ use self::reader::Reader;
 use crate::plan::Plan;
 use crate::report::words::millis;
 use crate::run::Run;
-use crate::trace::{HostId, Kind, Trace};
+use crate::trace::{HostId, Kind, NOWHERE, Trace};
 
 mod reader;
 
@@ -197,7 +197,7 @@ fn violation(run: &Run) -> Option<Flag> {
     })
 }
 
-/// Lanes by group, then by number. Guards and agents have one only if they did something.
+/// Lanes by group, then by number. Guards and agents have one only if something happened to them.
 fn lane_order(trace: &Trace) -> Vec<(Group, HostId)> {
     let mut lanes: Vec<(Group, u32, HostId)> = Vec::new();
     for (id, name) in (0..).zip(trace.hosts()) {
@@ -210,7 +210,11 @@ fn lane_order(trace: &Trace) -> Vec<(Group, HostId)> {
             Some('a') => Group::Agent,
             _ => Group::Client,
         };
-        let silent = || !trace.events().iter().any(|event| event.host == id);
+        let silent = || {
+            let fates = [Kind::Ended, Kind::Paused];
+            let mut own = trace.events().iter().filter(|event| event.host == id);
+            !own.any(|event| fates.contains(&event.kind))
+        };
         if matches!(group, Group::Guard | Group::Agent) && silent() {
             continue;
         }
@@ -242,7 +246,11 @@ fn faults(plan: &Plan, trace: &Trace, end: u64) -> Vec<Bracket> {
             None if lasts => end,
             None => event.at,
         };
-        let what = op.map_or_else(|| event.text.clone(), ToString::to_string);
+        let mut what = op.map_or_else(|| event.text.clone(), ToString::to_string);
+        // Whom a fault of a part that is played met.
+        if event.host != NOWHERE && !what.contains(trace.host(event.host)) {
+            what = format!("{what} ({})", trace.host(event.host));
+        }
         let label = if fault.is_some() {
             format!("#{} {what}", event.a)
         } else {

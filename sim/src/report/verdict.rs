@@ -102,7 +102,8 @@ impl Report {
 
     fn what_failed(&self) -> String {
         let mut parts = Vec::new();
-        match self.failures.as_slice() {
+        let random = self.failures.iter().filter(|one| one.source.is_empty());
+        match random.collect::<Vec<_>>().as_slice() {
             [] => {}
             [one] => parts.push(format!(
                 "{} was broken in {}",

@@ -10,3 +10,4 @@ mod dependencies;
 mod dev;
 mod engine_view;
 mod fixtures;
+mod report_page;

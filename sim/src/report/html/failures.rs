@@ -25,7 +25,7 @@ fn failure(failure: &Failure) -> String {
         "<article class=\"failure\">\n<h3>{} {} {}</h3>\n",
         esc(&failure.signature),
         badge("bad", &counted(failure.count, "run")),
-        badge("", &esc(&failure.tier)),
+        badge("", &esc(where_from(failure))),
     );
     if let Some(violation) = &failure.violation {
         let promise = violation.property.words();
@@ -84,6 +84,15 @@ fn failure(failure: &Failure) -> String {
     }
     out.push_str("</article>\n");
     out
+}
+
+/// The tier says it for random runs.
+fn where_from(failure: &Failure) -> &str {
+    if failure.source.is_empty() {
+        &failure.tier
+    } else {
+        &failure.source
+    }
 }
 
 fn faults(plan: &Plan) -> String {

@@ -32,6 +32,7 @@ pub(super) fn failures() -> Vec<Failure> {
     let seen = run.violation.clone();
     let event = seen.as_ref().map_or(0, |violation| violation.event);
     let first = Failure {
+        source: String::new(),
         signature: "single-primary".to_owned(),
         count: 3,
         tier: "lab".to_owned(),
@@ -74,7 +75,16 @@ pub(super) fn failures() -> Vec<Failure> {
         minimised: Some(plan),
         ..Failure::default()
     };
-    vec![first, second]
+    let third = Failure {
+        signature: "tunnel.left-open".to_owned(),
+        count: 1,
+        source: "scenario attach-ends".to_owned(),
+        tier: "world".to_owned(),
+        seed: "1".to_owned(),
+        replay: "swarm-sim replay attach-ends".to_owned(),
+        ..Failure::default()
+    };
+    vec![first, second, third]
 }
 
 /// Name, family, story, and the failover in microseconds.
