@@ -136,7 +136,10 @@ async fn a_report_reads_without_javascript() -> Result<()> {
     ] {
         ensure!(shown.contains(part), "{part} is missing");
     }
-    ensure!(!shown.contains("class=\"filter\""), "the script is still there");
+    ensure!(
+        !shown.contains("class=\"filter\""),
+        "the script is still there"
+    );
     Ok(())
 }
 
