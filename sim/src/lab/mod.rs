@@ -22,6 +22,7 @@ use crate::trace::{HostId, Keep, Kind, NOWHERE, Trace};
 mod check;
 mod client;
 mod clock;
+mod depart;
 mod edges;
 mod elect;
 mod event;
@@ -35,6 +36,8 @@ mod queue;
 mod record;
 mod serve;
 mod server;
+mod store;
+mod strike;
 mod wire;
 
 use clock::Clock;

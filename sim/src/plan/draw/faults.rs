@@ -91,8 +91,13 @@ impl Drawing<'_> {
                 at = self.random.below(whole.saturating_sub(lasts).max(1));
             }
             let family = pick(self.random, families, Family::Link);
+            let has = |family| families.contains(&family);
             if family == Family::Link && self.random.chance(150) {
                 self.swizzle(at, lasts);
+            } else if family == Family::Operator && has(Family::Pause) && self.random.chance(300) {
+                self.hand_around(at);
+            } else if family == Family::StoreData && self.random.chance(150) {
+                self.claim_in_doubt(at);
             } else {
                 let op = self.op(family);
                 self.add(at, lasts, op);
@@ -128,6 +133,27 @@ impl Drawing<'_> {
             let way = self.way();
             self.add(begins, ends - begins, Op::Isolate { host, way });
         }
+    }
+
+    /// A primary sleeps through the term of another and wakes when that one has just stepped down.
+    fn hand_around(&mut self, at: u64) {
+        let term = self.plan.knobs.lease_ms * 3 / 2 + self.random.between(300, 1_500);
+        let asleep = term + self.random.between(0, 200);
+        let host = Host::Primary;
+        self.add(at, asleep, Op::Pause { host: host.clone() });
+        self.add(at + term, 0, Op::StepDown { host });
+    }
+
+    /// A primary dies; the answer to its successor's claim comes when somebody else has written over it.
+    fn claim_in_doubt(&mut self, at: u64) {
+        let lease = self.plan.knobs.lease_ms;
+        let ms = self.random.between(lease / 4, lease * 3 / 4);
+        let host = Host::Primary;
+        self.add(at, lease, Op::SlowReplies { ms });
+        self.add(at + 10, lease * 2, Op::Kill { host, guard: true });
+        let usurped = at + 10 + self.random.between(50, ms.max(51));
+        let lasts = self.random.between(50, lease);
+        self.add(usurped, lasts, Op::Usurp);
     }
 
     fn manager(&mut self) -> Host {
