@@ -141,7 +141,11 @@ impl Election {
         if self.resumable().is_some() {
             reach(Mark::ClaimResumed);
         }
-        if self.losses > 0 && self.claimable_at().is_some_and(|(at, _)| at < self.not_before) {
+        if self.losses > 0
+            && self
+                .claimable_at()
+                .is_some_and(|(at, _)| at < self.not_before)
+        {
             reach(Mark::BackedOff);
         }
         let (epoch, beat) = match (self.resumable(), self.knowledge.record()) {

@@ -37,6 +37,8 @@ pub struct EventStream {
     wants_past: bool,
     /// When the newest event was passed on.
     newest: Option<Mono>,
+    /// What the primary was asked for when the stream went on.
+    asked: Option<Asked>,
     /// When the newest events were passed on, oldest first, with their digests.
     recent: VecDeque<(Mono, u64)>,
     known: BTreeSet<u64>,
@@ -63,6 +65,22 @@ pub enum Resume {
     Again,
     /// For what managers heard from this instant on, on this manager's clock.
     From(Mono),
+}
+
+/// A primary begins with the past it was asked for. How much of that has come is not known, so the past counts as told
+/// only when events still come much later.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    from: Mono,
+    /// When the first event came.
+    first: Option<Mono>,
+}
+
+impl Asked {
+    fn is_answered(self, newest: Mono) -> bool {
+        self.first
+            .is_some_and(|first| newest.since(first) >= OVERLAP)
+    }
 }
 
 /// The parts of an event that identify it.
@@ -98,6 +116,7 @@ impl EventStream {
             began: now,
             wants_past,
             newest: None,
+            asked: None,
             recent: VecDeque::new(),
             known: BTreeSet::new(),
             forgot: false,
@@ -145,8 +164,14 @@ impl EventStream {
         if self.wants_past && !self.forgot {
             return Some(Resume::Again);
         }
-        let from = newest.0.saturating_sub(nanos(OVERLAP));
-        Some(Resume::From(Mono(from.max(self.began.0))))
+        let back = |time| Mono(newest.0.saturating_sub(nanos(time))).max(self.began);
+        let from = match self.asked.filter(|asked| !asked.is_answered(newest)) {
+            // Not so far that repetitions would not be recognised.
+            Some(asked) => asked.from.max(back(REMEMBERED / 2)),
+            None => back(OVERLAP),
+        };
+        self.asked = Some(Asked { from, first: None });
+        Some(Resume::From(from))
     }
 
     fn push_byte(&mut self, now: Mono, byte: u8, out: &mut Vec<u8>) {
@@ -215,6 +240,9 @@ impl EventStream {
             self.recent.push_back((now, digest));
         }
         self.newest = Some(now);
+        if let Some(asked) = &mut self.asked {
+            asked.first.get_or_insert(now);
+        }
         while let Some((seen, digest)) = self.recent.front().copied()
             && (now.since(seen) > REMEMBERED || self.recent.len() > RECENT_MAX)
         {
@@ -282,7 +310,27 @@ mod tests {
         push(&mut stream, after(5), &event("one"));
         assert_eq!(stream.resume(), Some(Resume::From(BEGAN)));
         push(&mut stream, after(15), &event("two"));
-        assert_eq!(stream.resume(), Some(Resume::From(after(5))));
+        push(&mut stream, after(25), &event("three"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(15))));
+    }
+
+    #[test]
+    fn a_primary_that_leaves_while_it_tells_the_past_is_asked_for_again() {
+        let mut stream = EventStream::new(BEGAN, false);
+        push(&mut stream, after(20), &event("seen"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(10))));
+        // The next one came late and left before it had told of the rest.
+        push(&mut stream, after(60), &event("seen"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(10))));
+        push(&mut stream, after(61), &event("heard at 25 s"));
+        push(&mut stream, after(70), &event("still told"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(10))));
+        push(&mut stream, after(80), &event("seen"));
+        push(&mut stream, after(90), &event("new"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(80))));
+        // After a long silence not everything is remembered.
+        push(&mut stream, after(5_000), &event("rare"));
+        assert_eq!(stream.resume(), Some(Resume::From(after(4_700))));
     }
 
     #[test]
