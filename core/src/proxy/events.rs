@@ -230,8 +230,13 @@ impl EventStream {
             self.recent.push_back((now, digest));
         }
         self.newest = Some((now, time));
+        // As long as a new primary may still tell what another one has told, age is no reason to forget.
+        let told = !self.resumed
+            || self
+                .answers_since
+                .is_some_and(|since| now.since(since) >= OVERLAP);
         while let Some((seen, digest)) = self.recent.front().copied()
-            && (now.since(seen) > REMEMBERED || self.recent.len() > RECENT_MAX)
+            && (told && now.since(seen) > REMEMBERED || self.recent.len() > RECENT_MAX)
         {
             self.recent.pop_front();
             self.known.remove(&digest);
@@ -293,6 +298,20 @@ mod tests {
         let both = event("slow") + "\n" + &event("fast") + "\n";
         let rest = push(&mut stream, after(4), &both);
         assert_eq!(rest, format!("\n{}\n", event("slow")));
+    }
+
+    #[test]
+    fn what_a_new_primary_repeats_is_known_also_after_a_long_silence() {
+        let mut stream = EventStream::new(BEGAN, false);
+        let told = ["one", "two", "three"];
+        for (second, name) in told.into_iter().enumerate() {
+            push(&mut stream, after(5 + second as u64), &event(name));
+        }
+        assert!(stream.resume().is_some());
+        for name in told {
+            let silence = REMEMBERED.as_secs() * 3;
+            assert_eq!(push(&mut stream, after(silence), &event(name)), "", "{name}");
+        }
     }
 
     #[test]
