@@ -14,6 +14,8 @@ use crate::trace::Kind;
 
 /// A loser waits at least 500 ms of its own time; some of it may be another clock's.
 const BACK_OFF: u64 = 400 * MS;
+/// A manager remembers so many swaps without an answer.
+const REMEMBERED: usize = 16;
 /// The store's load is looked at in windows of this length.
 const WINDOW: u64 = 10_000 * MS;
 /// After a fault everybody may still be catching up.
@@ -85,11 +87,13 @@ impl Lab<'_> {
         let Some(record) = seen.record().filter(|record| !record.released) else {
             return;
         };
-        let Some(sent) = memory.sent.iter().find(|sent| sent.nonce == record.nonce) else {
+        let mut lately = memory.sent.iter().rev().take(REMEMBERED);
+        let Some(sent) = lately.find(|sent| sent.nonce == record.nonce) else {
             return;
         };
-        // Who has sent many swaps since does not know the one that is answered any more.
-        if memory.sent.iter().all(|sent| sent.op != op) {
+        // Who has sent many swaps since does not know this one any more, or the one that is answered.
+        let mut lately = memory.sent.iter().rev().take(REMEMBERED);
+        if lately.all(|sent| sent.op != op) {
             return;
         }
         let void = sent.epoch <= memory.void_epoch.max(memory.told_epoch);
@@ -114,8 +118,9 @@ impl Lab<'_> {
         let version = seen.version();
         let epoch = seen.record().map_or(0, |record| record.epoch);
         if (memory.shown.version, memory.shown.epoch) != (version, epoch) {
-            let back =
-                version < memory.newest_version || (epoch > 0 && epoch < memory.highest_epoch);
+            // The same version with another epoch: the store counts anew.
+            let back = memory.ever_shown && version <= memory.shown.version
+                || (epoch > 0 && epoch < memory.highest_epoch);
             memory.shown = Shown {
                 version,
                 epoch,
@@ -123,7 +128,7 @@ impl Lab<'_> {
                 back,
             };
         }
-        memory.newest_version = memory.newest_version.max(version);
+        memory.ever_shown |= version.is_some();
         memory.highest_epoch = memory.highest_epoch.max(epoch);
     }
 

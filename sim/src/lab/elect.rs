@@ -13,7 +13,7 @@ use super::{Lab, MS};
 use crate::trace::Kind;
 
 /// Swaps of a life that the checks remember.
-const SENT_MAX: usize = 16;
+const SENT_MAX: usize = 256;
 
 impl Lab<'_> {
     pub(super) fn operation_ns(&self) -> u64 {
@@ -191,9 +191,9 @@ impl Lab<'_> {
         manager.load.swaps += 1;
         let memory = &mut manager.memory;
         if memory.sent.len() == SENT_MAX {
-            memory.sent.remove(0);
+            memory.sent.pop_front();
         }
-        memory.sent.push(Sent {
+        memory.sent.push_back(Sent {
             op,
             nonce: record.nonce.clone(),
             epoch: record.epoch,

@@ -1,5 +1,7 @@
 //! A manager of the lab: its machines, its clock, and what it has under way.
 
+use std::collections::VecDeque;
+
 use swarm_core::address::HostPort;
 use swarm_core::api::Class;
 use swarm_core::election::{Authority, Election, ElectionConfig, OpId, Ticket, Version};
@@ -133,11 +135,11 @@ pub(super) struct Memory {
     pub(super) stepped_down: Option<Mono>,
     /// The latest linearizable read that showed its own record: when the store was read, and the epoch.
     pub(super) confirmed: (u64, u64),
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: VecDeque<Sent>,
     /// The end of the lease that answers to its own swaps have given it.
     pub(super) granted: Mono,
     pub(super) shown: Shown,
-    pub(super) newest_version: Option<Version>,
+    pub(super) ever_shown: bool,
     pub(super) highest_epoch: u64,
     /// The highest epoch of another's record that a linearizable read showed.
     pub(super) proven_epoch: u64,

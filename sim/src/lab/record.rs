@@ -115,7 +115,7 @@ impl Key {
     /// Restores what was there at `time`; versions given out later do not repeat earlier ones.
     pub(super) fn roll_back(&mut self, now: u64, time: u64) {
         let earlier = self.at(time).clone();
-        self.counter += 5_000;
+        self.counter = self.counter.max(earlier.version) + 5_000;
         self.become_(now, earlier);
     }
 
