@@ -186,6 +186,7 @@ impl World {
             Op::Kill { guard, .. } if self.is_running(host) => {
                 let guard_dies = !guard && matches!(self.role(host), Some(Role::Manager(_)));
                 if guard_dies {
+                    self.abandon_guard(host);
                     for &housemate in machine.iter().skip(1) {
                         self.keep_down(housemate, id, End::Killed);
                     }
@@ -194,6 +195,7 @@ impl World {
             }
             Op::PowerLoss { .. } => {
                 self.go_dark(now, id, host);
+                self.abandon_guard(host);
                 // Whoever watches over somebody on the same machine goes first.
                 for &member in machine.iter().rev() {
                     if self.is_running(member) {
@@ -307,14 +309,23 @@ impl World {
         }
     }
 
+    fn abandon_guard(&self, host: HostId) {
+        if let Some(manager) = self.managers.iter().find(|manager| manager.id == host) {
+            manager.post.abandon();
+        }
+    }
+
     /// An operator on the manager's machine asks it to step down, as `swarm step-down` does.
-    fn step_down(&self, host: HostId) {
+    fn step_down(&mut self, host: HostId) {
         let Some(Role::Manager(n)) = self.role(host) else {
             return;
         };
-        let guard = self.id_of(Role::Guard(n)).and_then(|id| self.slot(id));
-        let Some(guard) = guard else { return };
-        let platform: SharedPlatform = Arc::new(guard.platform.clone());
+        let machine = self.id_of(Role::Guard(n));
+        let Some(slot) = machine.and_then(|id| self.slot(id)) else {
+            return;
+        };
+        let guard = slot.id;
+        let platform: SharedPlatform = Arc::new(slot.platform.clone());
         let ask = async move {
             let client = Client::new(platform.clone(), ClientConfig::default());
             let mut request = Request::new(body::empty());
@@ -325,7 +336,7 @@ impl World {
             // Whether it steps down shows; a refusal is an answer too.
             let _ = timeout(platform.as_ref(), OPERATOR_PATIENCE, asked).await;
         };
-        guard.platform.gate().submit(Box::pin(ask));
+        self.rouse(guard, Box::pin(ask));
     }
 
     fn cut_events(&self, host: HostId) {

@@ -20,6 +20,7 @@ use crate::property::Violation;
 use crate::run::{Coverage, Run};
 use crate::trace::{HostId, Keep};
 
+mod audit;
 pub(crate) mod clients;
 mod clock;
 mod drive;
