@@ -159,7 +159,7 @@ async fn manage(start: Start, life: u32, platform: SimPlatform) {
     let _ = stopping.wait_for(|stop| *stop).await;
     manager.stop().await;
     start.over.tell(Ok(()));
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What [`guard::keep`] does with processes: a guard that ends before its manager is followed by another.
