@@ -110,11 +110,13 @@ fn drill(world: &mut World, op: &Op) -> Result<(), Violation> {
 
 /// Every client must be served.
 fn prove(world: &mut World) -> Result<(), Violation> {
-    let before = served(world);
+    let (before, calm) = (served(world), world.tally());
     world.run_for(Duration::from_millis(world.plan.phases.proof_ms))?;
     if world.plan.phases.proof_ms > 0 && unserved(world, &before).is_some() {
         return Err(unrecovered(world, &before, "proof"));
     }
+    world.check_store_load(&calm);
+    world.check_leaks();
     let now = world.now();
     let mut ledger = world
         .ledger

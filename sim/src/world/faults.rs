@@ -3,7 +3,6 @@
 //! Every operation means something at any time: on a host that is down or does not exist it does nothing, and so does
 //! its end. Which host a role names is settled when the fault begins and remembered for its end.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,10 +17,9 @@ use swarm_models::consul::faults::Outage;
 use super::World;
 use super::hosts::Role;
 use super::managers;
-use super::net::{Hindrance, between};
 use super::pause::Stand;
 use super::processes::End;
-use crate::plan::{Host, How, Op, Way};
+use crate::plan::{Host, Op};
 use crate::trace::{HostId, Kind, NOWHERE};
 
 /// How long an operator's request may take.
@@ -30,9 +28,9 @@ const OPERATOR_PATIENCE: Duration = Duration::from_secs(5);
 /// A fault under way.
 #[derive(Clone, Debug)]
 pub(super) struct Active {
-    op: Op,
+    pub(super) op: Op,
     /// The hosts it names, as they were settled.
-    met: Vec<HostId>,
+    pub(super) met: Vec<HostId>,
     event: u64,
 }
 
@@ -186,6 +184,7 @@ impl World {
             Op::Kill { guard, .. } if self.is_running(host) => {
                 let guard_dies = !guard && matches!(self.role(host), Some(Role::Manager(_)));
                 if guard_dies {
+                    self.abandon_guard(host);
                     for &housemate in machine.iter().skip(1) {
                         self.keep_down(housemate, id, End::Killed);
                     }
@@ -194,6 +193,7 @@ impl World {
             }
             Op::PowerLoss { .. } => {
                 self.go_dark(now, id, host);
+                self.abandon_guard(host);
                 // Whoever watches over somebody on the same machine goes first.
                 for &member in machine.iter().rev() {
                     if self.is_running(member) {
@@ -214,39 +214,6 @@ impl World {
                 }
             }
             Op::CutEvents { .. } => self.cut_events(host),
-            _ => {}
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "all other kinds do not concern links"
-    )]
-    fn carry_out_on_links(&mut self, now: u64, id: u32, active: &Active) {
-        let (one, other) = (active.met.first(), active.met.get(1));
-        let ends = one.zip(other).map(|(one, other)| (*one, *other));
-        match (&active.op, ends) {
-            (Op::Cut { way, how, .. }, Some(ends)) => {
-                let hindrance = match how {
-                    How::Hold => Hindrance::Hold,
-                    How::Refuse => Hindrance::Refuse,
-                };
-                self.hinder(now, id, ends, (directions(*way), hindrance));
-            }
-            (Op::Delay { ms, .. }, Some(ends)) => {
-                self.hinder(now, id, ends, ((true, true), Hindrance::Delay(*ms)));
-            }
-            (Op::Flap { every_ms, .. }, Some(ends)) => {
-                let every = every_ms.saturating_mul(1_000_000);
-                let flap = Hindrance::Flap { every, since: now };
-                self.hinder(now, id, ends, ((true, true), flap));
-            }
-            (Op::Isolate { host: _, way }, _) => {
-                if let Some(&host) = one {
-                    self.hold_all(now, id, host, directions(*way));
-                }
-            }
-            (Op::Split { sides }, _) => self.split(now, id, sides),
             _ => {}
         }
     }
@@ -307,14 +274,23 @@ impl World {
         }
     }
 
+    fn abandon_guard(&self, host: HostId) {
+        if let Some(manager) = self.managers.iter().find(|manager| manager.id == host) {
+            manager.post.abandon();
+        }
+    }
+
     /// An operator on the manager's machine asks it to step down, as `swarm step-down` does.
-    fn step_down(&self, host: HostId) {
+    fn step_down(&mut self, host: HostId) {
         let Some(Role::Manager(n)) = self.role(host) else {
             return;
         };
-        let guard = self.id_of(Role::Guard(n)).and_then(|id| self.slot(id));
-        let Some(guard) = guard else { return };
-        let platform: SharedPlatform = Arc::new(guard.platform.clone());
+        let machine = self.id_of(Role::Guard(n));
+        let Some(slot) = machine.and_then(|id| self.slot(id)) else {
+            return;
+        };
+        let guard = slot.id;
+        let platform: SharedPlatform = Arc::new(slot.platform.clone());
         let ask = async move {
             let client = Client::new(platform.clone(), ClientConfig::default());
             let mut request = Request::new(body::empty());
@@ -325,7 +301,7 @@ impl World {
             // Whether it steps down shows; a refusal is an answer too.
             let _ = timeout(platform.as_ref(), OPERATOR_PATIENCE, asked).await;
         };
-        guard.platform.gate().submit(Box::pin(ask));
+        self.rouse(guard, Box::pin(ask));
     }
 
     fn cut_events(&self, host: HostId) {
@@ -338,80 +314,6 @@ impl World {
             let cut = async move { engine.cut_event_streams() };
             slot.platform.gate().submit(Box::pin(cut));
         }
-    }
-
-    fn go_dark(&mut self, now: u64, id: u32, host: HostId) {
-        let (inside, outside) = self.inside_and_outside(host);
-        let silent = between(&inside, &outside, (true, false), Hindrance::Dark);
-        let waiting = between(&outside, &inside, (true, false), Hindrance::Hold);
-        self.net
-            .begin(&self.sim, now, id, silent.into_iter().chain(waiting));
-    }
-
-    fn hold_all(&mut self, now: u64, id: u32, host: HostId, ways: (bool, bool)) {
-        let (inside, outside) = self.inside_and_outside(host);
-        let held = between(&inside, &outside, ways, Hindrance::Hold);
-        self.net.begin(&self.sim, now, id, held);
-    }
-
-    fn hinder(
-        &mut self,
-        now: u64,
-        id: u32,
-        (one, other): (HostId, HostId),
-        (ways, hindrance): ((bool, bool), Hindrance),
-    ) {
-        let (one, other) = (self.machine(one), self.machine(other));
-        if one == other {
-            return;
-        }
-        let hindered = between(&one, &other, ways, hindrance);
-        self.net.begin(&self.sim, now, id, hindered);
-    }
-
-    fn split(&mut self, now: u64, id: u32, sides: &[Vec<Host>]) {
-        let mut seen: BTreeSet<HostId> = BTreeSet::new();
-        let mut parts: Vec<Vec<HostId>> = Vec::new();
-        for side in sides {
-            let hosts: Vec<HostId> = side.iter().filter_map(|host| self.resolve(host)).collect();
-            // A host that is named twice is on the first of its sides.
-            let new = hosts.into_iter().filter(|host| seen.insert(*host));
-            let members: Vec<HostId> = new.collect();
-            parts.push(
-                members
-                    .into_iter()
-                    .flat_map(|id| self.machine(id))
-                    .collect(),
-            );
-        }
-        for (index, one) in parts.iter().enumerate() {
-            for other in parts.iter().skip(index + 1) {
-                let held = between(one, other, (true, true), Hindrance::Hold);
-                self.net.begin(&self.sim, now, id, held);
-            }
-        }
-    }
-
-    fn inside_and_outside(&self, host: HostId) -> (Vec<HostId>, Vec<HostId>) {
-        let inside = self.machine(host);
-        let all = self.slots.iter().map(|slot| slot.id);
-        let outside = all.filter(|id| !inside.contains(id)).collect();
-        (inside, outside)
-    }
-
-    fn tell_stores_who_hears_whom(&mut self) {
-        let servers: Vec<HostId> = (1..=self.plan.topology.stores)
-            .filter_map(|n| self.id_of(Role::Store(n)))
-            .collect();
-        let mut apart = BTreeSet::new();
-        for (a, one) in servers.iter().enumerate() {
-            for (b, other) in servers.iter().enumerate().skip(a + 1) {
-                if self.net.is_cut(*one, *other) || self.net.is_cut(*other, *one) {
-                    apart.insert((a, b));
-                }
-            }
-        }
-        self.stores.set_apart(apart);
     }
 
     fn role(&self, id: HostId) -> Option<Role> {
@@ -447,7 +349,7 @@ impl World {
             Host::Client(n) => self.id_of(Role::Client(*n)),
             Host::Primary => primary(),
             Host::Replica => replicas.first().copied(),
-            Host::SecondReplica => replicas.get(1).or(replicas.first()).copied(),
+            Host::SecondReplica => replicas.get(1).or_else(|| replicas.first()).copied(),
             Host::StoreLeader => {
                 let leader = self.stores.leader().unwrap_or(0);
                 let number = u8::try_from(leader + 1).unwrap_or(1);
@@ -463,13 +365,5 @@ impl World {
             None => ("store", "whole"),
         };
         self.coverage.met(op.kind(), role, standing);
-    }
-}
-
-fn directions(way: Way) -> (bool, bool) {
-    match way {
-        Way::Both => (true, true),
-        Way::Forth => (true, false),
-        Way::Back => (false, true),
     }
 }

@@ -14,7 +14,7 @@ use super::pause::{Gate, Gated};
 use super::platform::SimPlatform;
 use super::tap::Tap;
 use super::witness::{SharedWitness, TrueTime};
-use crate::plan::{Host, Plan};
+use crate::plan::Plan;
 use crate::trace::{HostId, Kind};
 
 /// What runs on a host.
@@ -62,15 +62,9 @@ impl Role {
         }
     }
 
-    /// What plans call it; `None` for what lives on another's machine.
-    pub(crate) fn host(self) -> Option<Host> {
-        match self {
-            Self::Store(n) => Some(Host::Store(n)),
-            Self::Manager(n) => Some(Host::Manager(n)),
-            Self::Engine(n) => Some(Host::Engine(n)),
-            Self::Client(n) => Some(Host::Client(n)),
-            Self::Guard(_) | Self::Agent(_) => None,
-        }
+    /// Whether the lives of its processes are events: guards come and go as they are needed.
+    pub(crate) fn is_told(self) -> bool {
+        !matches!(self, Self::Guard(_))
     }
 
     /// Who lives on the same machine and goes down with it.
@@ -169,9 +163,12 @@ pub(crate) fn settle(
 ) {
     let lives = AtomicU32::new(0);
     let (platform, witness, id) = (slot.platform.clone(), witness.clone(), slot.id);
+    let told = slot.role.is_told();
     sim.host(slot.name.as_str(), move || {
         let number = lives.fetch_add(1, Ordering::Relaxed) + 1;
-        witness.note(id, Kind::Started, u64::from(number), 0);
+        if told {
+            witness.note(id, Kind::Started, u64::from(number), 0);
+        }
         let platform = platform.life(number);
         let gate = platform.gate().clone();
         let process = Gated::main(&gate, life(number, platform));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -68,7 +68,7 @@ pub(crate) struct Wires {
     /// Looks at what is written to engines.
     pub(crate) tap: Option<Arc<Tap>>,
     /// Connections that are open.
-    pub(crate) open: AtomicU64,
+    open: AtomicUsize,
 }
 
 impl Wires {
@@ -82,8 +82,15 @@ impl Wires {
             directory: directory.clone(),
             chop: AtomicU16::new(0),
             tap,
-            open: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
         })
+    }
+}
+
+impl Wires {
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 }
 

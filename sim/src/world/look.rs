@@ -20,6 +20,7 @@ impl World {
     pub(super) fn look(&mut self) {
         let now = self.now();
         self.bury();
+        self.tend_guards();
         self.look_for_panics();
         self.look_who_acts(now);
         self.look_at_the_record(now);

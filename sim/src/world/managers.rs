@@ -12,7 +12,6 @@ use swarm_core::watch;
 use turmoil::Sim;
 
 use super::hosts::{Over, Slot, settle};
-use super::pause::Gate;
 use super::pipe::{Pipe, pipe};
 use super::platform::SimPlatform;
 use super::tap::Seat;
@@ -30,6 +29,35 @@ pub(crate) struct ManagerHost {
     pub(crate) stop: watch::Sender<bool>,
     /// The process itself, while there is one.
     pub(crate) manager: Running,
+    /// The host of its guard.
+    pub(crate) guard: HostId,
+    /// What its guard waits for.
+    pub(crate) post: Post,
+}
+
+/// A guard that waits at its pipe does nothing at all, so it is given a host only when the pipe ends.
+#[derive(Clone, Default)]
+pub(crate) struct Post(Arc<Mutex<Option<(SharedPlatform, Pipe)>>>);
+
+impl Post {
+    fn set(&self, platform: SharedPlatform, pipe: Pipe) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((platform, pipe));
+    }
+
+    /// The guard dies with its machine.
+    pub(crate) fn abandon(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// What the guard does, once.
+    pub(crate) fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        let (platform, pipe) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        Some(watch_over(platform, pipe))
+    }
 }
 
 /// A running manager.
@@ -38,16 +66,18 @@ pub(crate) type Running = Arc<Mutex<Option<Arc<Manager>>>>;
 impl ManagerHost {
     /// The process is gone.
     pub(crate) fn clear(&self) {
-        for seat in [&self.seat] {
-            seat.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
+        let elector = self
+            .seat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let manager = self
             .manager
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // Dropped outside of its runtime it must not find the lock held.
-        drop(manager);
+        // Whoever is dropped must not find the locks held.
+        drop((elector, manager));
         self.stop.send_replace(false);
     }
 }
@@ -60,7 +90,7 @@ struct Start {
     running: Running,
     stopping: watch::Receiver<bool>,
     over: Over,
-    guards: Arc<Gate>,
+    post: Post,
     guard_platform: SimPlatform,
 }
 
@@ -78,6 +108,8 @@ pub(crate) fn add(
         seat: seat.clone(),
         stop,
         manager: Running::default(),
+        guard: guard.id,
+        post: Post::default(),
     };
     let start = Start {
         config: Arc::new(config),
@@ -85,13 +117,13 @@ pub(crate) fn add(
         running: host.manager.clone(),
         stopping,
         over: slot.over.clone(),
-        guards: guard.platform.gate().clone(),
+        post: host.post.clone(),
         guard_platform: guard.platform.clone(),
     };
     settle(sim, slot, witness, move |life, platform| {
         Box::pin(manage(start.clone(), life, platform))
     });
-    // Its guards are started by the managers' processes.
+    // What it does is given to it when there is something to do.
     settle(sim, guard, witness, |_life, _platform| {
         Box::pin(std::future::pending())
     });
@@ -108,7 +140,7 @@ async fn manage(start: Start, life: u32, platform: SimPlatform) {
         .map(|line| {
             let (end, pipe) = pipe(line);
             let guard: SharedPlatform = Arc::new(start.guard_platform.life(life));
-            start.guards.submit(watch_over(guard, pipe));
+            start.post.set(guard, pipe);
             end
         });
     let started = Manager::start(&platform, &start.config, &instance, HostInfo::default()).await;
@@ -127,7 +159,7 @@ async fn manage(start: Start, life: u32, platform: SimPlatform) {
     let _ = stopping.wait_for(|stop| *stop).await;
     manager.stop().await;
     start.over.tell(Ok(()));
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What [`guard::keep`] does with processes: a guard that ends before its manager is followed by another.

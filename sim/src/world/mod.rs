@@ -18,8 +18,9 @@ use turmoil::{Builder, Sim};
 use crate::plan::Plan;
 use crate::property::Violation;
 use crate::run::{Coverage, Run};
-use crate::trace::{HostId, Keep};
+use crate::trace::Keep;
 
+mod audit;
 pub(crate) mod clients;
 mod clock;
 mod drive;
@@ -27,6 +28,7 @@ mod engines;
 mod faults;
 mod hosts;
 mod io;
+mod links;
 mod log;
 mod look;
 mod managers;
@@ -35,17 +37,19 @@ mod pause;
 mod pipe;
 mod platform;
 mod processes;
+mod settling;
 mod stores;
 mod tap;
 pub(crate) mod witness;
 
-use clients::{ClientHost, Ledger, SharedLedger};
+use clients::{Ledger, SharedLedger};
 use engines::ENGINE_PORT;
 use hosts::{Ground, Role, Slot};
 use io::Directory;
 use look::Looks;
 use managers::ManagerHost;
 use net::Net;
+use settling::Settling;
 use stores::Stores;
 use tap::{Seat, Tap};
 use witness::{SharedWitness, TrueTime, Witness};
@@ -139,7 +143,7 @@ impl World {
             kinds: &kinds,
         };
         let ledger: SharedLedger = Arc::new(Mutex::new(Ledger::new(witness.clone())));
-        let (stores, managers, engines) = settling.all(&mut sim, &ledger)?;
+        let settled = settling.all(&mut sim, &ledger)?;
         let mut world = Self {
             tick: Duration::from_millis(plan.knobs.tick_ms),
             plan: plan.clone(),
@@ -148,9 +152,9 @@ impl World {
             witness,
             slots,
             net,
-            stores,
-            managers,
-            engines,
+            stores: settled.stores,
+            managers: settled.managers,
+            engines: settled.engines,
             ledger,
             coverage: Coverage::default(),
             pending: Vec::new(),
@@ -328,88 +332,4 @@ fn simulation(plan: &Plan, root: &Random) -> Sim<'static> {
         .epoch(SystemTime::UNIX_EPOCH)
         .rng_seed(root.fork("turmoil").next_u64())
         .build()
-}
-
-/// Puts everybody on their hosts.
-struct Settling<'a> {
-    plan: &'a Plan,
-    ground: &'a Ground,
-    slots: &'a [Slot],
-    seats: &'a [Seat],
-    kinds: &'a [clients::Kind],
-}
-
-impl Settling<'_> {
-    fn slot(&self, role: Role) -> Result<&Slot, String> {
-        let found = self.slots.iter().find(|slot| slot.role == role);
-        found.ok_or_else(|| format!("no host {}", role.name()))
-    }
-
-    fn all(
-        &self,
-        sim: &mut Sim<'static>,
-        ledger: &SharedLedger,
-    ) -> Result<(Stores, Vec<ManagerHost>, Vec<Arc<Engine>>), String> {
-        let (plan, witness) = (self.plan, &self.ground.witness);
-        let discovery = stores::discovery(plan.topology.stores);
-        let servers: Vec<&Slot> = (1..=plan.topology.stores)
-            .map(|n| self.slot(Role::Store(n)))
-            .collect::<Result<_, _>>()?;
-        // What the servers share is on no machine that a fault could reach.
-        let shared = self.ground.slot(0, Role::Store(0), None).platform;
-        let random = self.ground.root.fork("store");
-        let stores = Stores::new(sim, plan, (&servers, shared), random, witness)?;
-        let mut managers = Vec::new();
-        for n in 1..=plan.topology.managers {
-            let (slot, guard) = (self.slot(Role::Manager(n))?, self.slot(Role::Guard(n))?);
-            let seat = self.seats.get(usize::from(slot.id)).cloned();
-            let config = managers::config(plan, n, &discovery)?;
-            let seat = seat.unwrap_or_default();
-            managers.push(managers::add(sim, (slot, guard), seat, config, witness));
-        }
-        let mut engines = Vec::new();
-        for n in 1..=plan.topology.engines {
-            engines.push(engines::add(sim, self.slot(Role::Engine(n))?, witness));
-            if plan.topology.agents {
-                let config = engines::agent_config(n, &discovery)?;
-                engines::add_agent(sim, self.slot(Role::Agent(n))?, config, witness);
-            }
-        }
-        for (n, kind) in (1..).zip(self.kinds) {
-            self.client(sim, self.slot(Role::Client(n))?, (n, *kind), ledger);
-        }
-        Ok((stores, managers, engines))
-    }
-
-    fn client(
-        &self,
-        sim: &mut Sim<'static>,
-        slot: &Slot,
-        (n, kind): (u8, clients::Kind),
-        ledger: &SharedLedger,
-    ) {
-        let plan = self.plan;
-        let manager = managers::address((n - 1) % plan.topology.managers + 1);
-        let pace = Duration::from_millis(plan.workload.pace_ms);
-        let primary_wait = Duration::from_millis(plan.knobs.primary_wait_ms);
-        let (name, id) = (slot.name.clone(), slot.id as HostId);
-        let (random, ledger) = (
-            self.ground.root.fork(&format!("client/{name}")),
-            ledger.clone(),
-        );
-        hosts::settle(sim, slot, &self.ground.witness, move |life, platform| {
-            let host = ClientHost {
-                name: name.clone(),
-                id,
-                life,
-                platform: Arc::new(platform),
-                manager: manager.clone(),
-                random: random.fork(&format!("life/{life}")),
-                pace,
-                primary_wait,
-                ledger: ledger.clone(),
-            };
-            clients::work(kind, host)
-        });
-    }
 }

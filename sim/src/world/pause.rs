@@ -226,6 +226,12 @@ impl Gate {
         }
     }
 
+    /// Whether nothing is there but what a process begins with.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.inbox.is_empty() && state.tasks.len() <= 1
+    }
+
     /// How many tasks there are.
     pub(crate) fn tasks(&self) -> usize {
         self.lock().tasks.len()

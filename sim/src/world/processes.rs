@@ -1,5 +1,8 @@
 //! Starting and ending processes.
 
+use swarm::platform::BoxFuture;
+use swarm_core::testbed::{Mutant, planted};
+
 use super::World;
 use super::hosts::{Role, Slot};
 use crate::property::Property;
@@ -56,6 +59,11 @@ impl World {
         self.sim.crash(name.as_str());
         if let Some(manager) = self.managers.iter().find(|manager| manager.id == id) {
             manager.clear();
+            // The pipe has ended: its guard has something to do.
+            let (guard, duty) = (manager.guard, manager.post.take());
+            if let Some(duty) = duty {
+                self.rouse(guard, duty);
+            }
         }
         if matches!(role, Role::Client(_)) {
             self.ledger().client_gone(id);
@@ -65,7 +73,37 @@ impl World {
             End::Killed => 1,
             End::Dark => 2,
         };
-        self.witness.note(id, Kind::Ended, how, 0);
+        if role.is_told() {
+            self.witness.note(id, Kind::Ended, how, 0);
+        }
+    }
+
+    /// Gives something to do to a host that is there only when it has.
+    pub(super) fn rouse(&mut self, id: HostId, duty: BoxFuture<'static, ()>) {
+        self.start_process(id);
+        if let Some(slot) = self.slot(id) {
+            slot.platform.gate().submit(duty);
+        }
+    }
+
+    /// Lets guards sleep that have nothing to do: an idle host costs as much time as a busy one.
+    pub(super) fn tend_guards(&mut self) {
+        let hasty = planted(Mutant::GuardReleasesTheLiving);
+        for index in 0..self.managers.len() {
+            let Some(manager) = self.managers.get(index) else {
+                return;
+            };
+            let guard = manager.guard;
+            if hasty && let Some(duty) = manager.post.take() {
+                self.rouse(guard, duty);
+            }
+            let idle = self
+                .slot(guard)
+                .is_some_and(|slot| slot.running && slot.platform.gate().is_idle());
+            if idle {
+                self.end_process(guard, End::Itself);
+            }
+        }
     }
 
     /// Starts a process, if it does not run.
@@ -92,7 +130,7 @@ impl World {
             return;
         };
         let concerned = slot.down_by.remove(&fault);
-        if concerned && slot.down_by.is_empty() {
+        if concerned && slot.down_by.is_empty() && slot.role.is_told() {
             // One that is still about to end starts when it has ended.
             self.start_process(id);
         }
