@@ -1,8 +1,8 @@
 //! The same plans are the same runs: in two processes whose surroundings differ in everything a program can notice, on
-//! one thread or two, and in the optimised build.
+//! one thread or two, and in another kind of build.
 #![expect(
     clippy::disallowed_methods,
-    reason = "where an optimised build lies is told by the environment"
+    reason = "where another build lies is told by the environment"
 )]
 
 use std::fs::File;
@@ -60,8 +60,8 @@ fn compare(tier: &str, seeds: &str) {
     let second = hashes(&mut disturbed(program()), tier, seeds, "2");
     assert_eq!(first, second, "{tier} runs depend on their surroundings");
     // tests/run builds it; a plain `cargo test` compares what is there.
-    if let Some(optimised) = std::env::var_os("SWARM_SIM_OPTIMISED") {
-        let third = hashes(&mut bare(Path::new(&optimised)), tier, seeds, "2");
+    if let Some(other) = std::env::var_os("SWARM_SIM_OTHER") {
+        let third = hashes(&mut bare(Path::new(&other)), tier, seeds, "2");
         assert_eq!(first, third, "{tier} runs depend on the kind of build");
     }
 }
