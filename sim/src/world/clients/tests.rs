@@ -172,7 +172,12 @@ fn lies_about_outcomes_are_noticed() {
         writers: 9,
         ..NOBODY
     };
-    let faults = vec![(1_000, 20_000, speechless(Host::Replica))];
-    let plan = plan(7, workload, faults);
+    // Longer than the primary is believed to be alive.
+    let faults = vec![
+        (1_000, 25_000, speechless(Host::Replica)),
+        (1_000, 25_000, speechless(Host::SecondReplica)),
+    ];
+    let mut plan = plan(7, workload, faults);
+    plan.knobs.primary_wait_ms = 5_000;
     notices(&plan, Mutant::LiesAboutOutcome, &["outcome-truth.not-done"]);
 }
