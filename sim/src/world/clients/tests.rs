@@ -2,7 +2,7 @@
 
 use swarm_core::testbed::{Mark, Mutant};
 
-use crate::plan::{Fault, Host, How, Op, Phases, Plan, Way, Workload};
+use crate::plan::{Fault, Host, How, Knobs, Op, Phases, Plan, Way, Workload};
 use crate::run::{Run, run};
 use crate::trace::Keep;
 
@@ -37,6 +37,10 @@ fn plan(seed: u64, workload: Workload, faults: Vec<(u64, u64, Op)>) -> Plan {
         seed,
         workload,
         faults: faults.collect(),
+        knobs: Knobs {
+            tick_ms: 5,
+            ..Knobs::default()
+        },
         phases: Phases {
             warm_up_ms: 1_000,
             faults_ms: 0,
@@ -169,10 +173,16 @@ fn forgotten_keys_are_noticed() {
 #[test]
 fn lies_about_outcomes_are_noticed() {
     let workload = Workload {
-        writers: 9,
+        writers: 6,
+        pace_ms: 500,
         ..NOBODY
     };
-    let faults = vec![(1_000, 20_000, speechless(Host::Replica))];
-    let plan = plan(7, workload, faults);
+    // Three times as long as the primary is believed to be alive: so often what may be repeated is sent.
+    let faults = vec![
+        (1_000, 50_000, speechless(Host::Replica)),
+        (1_000, 50_000, speechless(Host::SecondReplica)),
+    ];
+    let mut plan = plan(7, workload, faults);
+    plan.knobs.primary_wait_ms = 3_000;
     notices(&plan, Mutant::LiesAboutOutcome, &["outcome-truth.not-done"]);
 }
