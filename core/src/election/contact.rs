@@ -10,11 +10,20 @@ pub(super) struct Contact {
     /// The store has answered everything since then.
     since: Option<Mono>,
     last: Option<Mono>,
+    /// The last answer that was no hint.
+    proven: Option<Mono>,
 }
 
 impl Contact {
+    /// A linearizable operation was answered: the store has a leader.
     pub(super) fn succeeded(&mut self, now: Mono) {
         self.since = self.since.or(Some(now));
+        self.last = Some(now);
+        self.proven = Some(now);
+    }
+
+    /// A watch or a plain read showed something. A store that cannot write answers such questions too.
+    pub(super) fn heard(&mut self, now: Mono) {
         self.last = Some(now);
     }
 
@@ -30,7 +39,7 @@ impl Contact {
     }
 
     pub(super) fn heard_since(&self, time: Mono) -> bool {
-        self.since.is_some() && self.last.is_some_and(|last| last >= time)
+        self.since.is_some() && self.proven.is_some_and(|proven| proven >= time)
     }
 
     /// When silence is worth a read of its own: a living primary makes itself heard more often than this.

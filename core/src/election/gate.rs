@@ -102,6 +102,7 @@ impl Election {
             self.verify_failed(tickets);
             return;
         };
+        self.contact.succeeded(self.now);
         let confirmed = reading
             .record()
             .filter(|record| self.is_mine(record) && !record.released)

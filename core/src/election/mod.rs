@@ -197,7 +197,6 @@ impl Election {
 
     /// Takes a reading in and draws the consequences.
     fn learn(&mut self, reading: Reading, proof: Proof, out: &mut Effects<Effect>) -> Learnt {
-        self.contact.succeeded(self.now);
         let stagger = self.stagger();
         let learnt = self.knowledge.note(self.now, reading, proof, stagger);
         match learnt {
@@ -242,6 +241,7 @@ impl Election {
         };
         match outcome {
             SwapOutcome::Swapped(version) => {
+                self.contact.succeeded(self.now);
                 self.attempts.forget(op);
                 self.note_success();
                 self.granted(&attempt, version, Proof::Hint, out);
@@ -252,6 +252,7 @@ impl Election {
                 self.note_failure();
             }
             SwapOutcome::Conflict(Some(reading)) => {
+                self.contact.succeeded(self.now);
                 self.attempts.forget(op);
                 self.note_success();
                 self.conflicted(&attempt, reading, out);
@@ -334,6 +335,7 @@ impl Machine for Election {
         self.advance(now);
         match input {
             Input::Observed(reading) => {
+                self.contact.heard(self.now);
                 self.learn(reading, Proof::Hint, out);
             }
             Input::ObserveFailed => self.contact.failed(),

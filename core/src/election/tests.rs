@@ -422,6 +422,27 @@ fn a_stale_read_is_doubted_and_a_store_that_went_back_is_waited_for() {
     assert_eq!(story.swap().2.epoch, 5, "above everything ever seen");
 }
 
+/// A store without a leader still ends blocking queries, with what it knows. Found by the testbed's lab: the answer to
+/// one counted as the store's return, and a replica took over before the holder could write again.
+#[test]
+fn a_hint_does_not_show_that_the_store_can_write() {
+    let mut story = Story::of("b");
+    story.give(Input::Observed(present(10, record("a", 4, false))));
+    story.give(Input::ObserveFailed);
+    let away = |story: &mut Story, steps: u32| {
+        for _ in 0..steps {
+            story.pass(Duration::from_millis(50));
+            assert_eq!(story.swaps(), 0, "nothing but hints says that it is there");
+            if let Some(verify) = story.asked_to_verify() {
+                story.give(Input::Verified(verify, None));
+            }
+        }
+    };
+    away(&mut story, 60);
+    story.give(Input::Observed(present(10, record("a", 4, false))));
+    away(&mut story, 60);
+}
+
 #[test]
 fn a_malformed_record_is_replaced_after_the_wait() {
     let mut story = Story::of("b");

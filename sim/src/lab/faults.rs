@@ -45,10 +45,6 @@ impl Lab<'_> {
         if step.begins {
             self.judge.fault_began();
             self.begin(index, step.fault.id, &step.fault.op);
-            // What happens in an instant has no end of its own.
-            if !step.fault.op.has_end() {
-                self.quiet_since = self.now;
-            }
         } else {
             self.end_fault(index);
             self.judge.fault_ended();
@@ -117,6 +113,7 @@ impl Lab<'_> {
             .flat_map(|host| self.resolve(host))
             .collect();
         self.met(op, &active.hosts);
+        self.quiet_since = self.now;
         let first = active.hosts.first().copied().unwrap_or(HostId::MAX);
         let kind = (self.now, first, Kind::FaultBegan);
         self.cause = self

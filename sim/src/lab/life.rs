@@ -77,7 +77,7 @@ impl Lab<'_> {
             manager.outages += 1;
         }
         manager.authority = None;
-        manager.stash.clear();
+        let unread = std::mem::take(&mut manager.stash);
         manager.watch = Watch {
             query: manager.watch.query + 1,
             ..Watch::default()
@@ -86,6 +86,9 @@ impl Lab<'_> {
         self.note(host, Kind::Ended, (how, 0));
         if how == 2 {
             return;
+        }
+        for (_, event) in unread {
+            self.reset(m, event);
         }
         let process = self.managers[m].process(m);
         for job in jobs {
@@ -106,6 +109,22 @@ impl Lab<'_> {
                 };
                 let _ = self.send(host, there, 0, gone);
             }
+        }
+    }
+
+    /// What a process that stood still had not read when it died: its connections break.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "nobody waits for what becomes of the rest"
+    )]
+    fn reset(&mut self, m: usize, event: Event) {
+        match event {
+            Event::Forwarded { forward, .. } => {
+                let host = self.managers[m].host;
+                self.send_back(host, forward.caller, Outcome::Broken);
+            }
+            Event::Arrives { request, .. } => self.tell_client(m, request, None),
+            _ => {}
         }
     }
 

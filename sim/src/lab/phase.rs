@@ -27,6 +27,7 @@ pub(super) enum Phase {
     Recovery {
         by: u64,
         drill_from: u64,
+        proof_from: u64,
     },
     Drill {
         until: u64,
@@ -105,7 +106,11 @@ impl Lab<'_> {
         match self.phase {
             Phase::WarmUp => self.warm_up(),
             Phase::Faults if now >= self.schedule.faults_end => self.faults_are_over(),
-            Phase::Recovery { by, drill_from } => self.recover(by, drill_from),
+            Phase::Recovery {
+                by,
+                drill_from,
+                proof_from,
+            } => self.recover(by, drill_from, proof_from),
             Phase::Drill { until } if now >= until && !self.judge.drilling() => self.drill_ends(),
             Phase::AfterDrill { by } => {
                 if self.settled(by) {
@@ -148,10 +153,12 @@ impl Lab<'_> {
         self.phase = Phase::Recovery {
             by: self.now + wait,
             drill_from: self.now + settle,
+            // Operations whose answers got lost may still be waited for.
+            proof_from: self.now + self.operation_ns() * 2 + 500 * MS,
         };
     }
 
-    fn recover(&mut self, by: u64, drill_from: u64) {
+    fn recover(&mut self, by: u64, drill_from: u64, proof_from: u64) {
         if !self.settled(by) {
             return;
         }
@@ -166,6 +173,7 @@ impl Lab<'_> {
                     until: self.now + DRILL,
                 };
             }
+            None if self.now < proof_from => {}
             None => self.prove(),
         }
     }

@@ -67,6 +67,10 @@ impl Mask {
         let outages = (260..310).contains(&kind) && !outside;
         // Losses of data are outside the model; there they are wanted.
         families.retain(|family| outside || *family != Family::StoreData);
+        let loses_data = random.chance(500);
+        if outside && loses_data && !families.contains(&Family::StoreData) {
+            families.push(Family::StoreData);
+        }
         if outages {
             families = vec![Family::StoreLeader];
         }

@@ -98,6 +98,8 @@ impl Drawing<'_> {
                 self.hand_around(at);
             } else if family == Family::StoreData && self.random.chance(150) {
                 self.claim_in_doubt(at);
+            } else if family == Family::StoreData && self.random.chance(200) {
+                self.release_restored(at);
             } else {
                 let op = self.op(family);
                 self.add(at, lasts, op);
@@ -154,6 +156,15 @@ impl Drawing<'_> {
         let usurped = at + 10 + self.random.between(50, ms.max(51));
         let lasts = self.random.between(50, lease);
         self.add(usurped, lasts, Op::Usurp);
+    }
+
+    /// The store is restored to the moment between a release and the takeover that followed it.
+    fn release_restored(&mut self, at: u64) {
+        let later = self.random.between(300, 4_000);
+        let since = self.random.between(3, 60);
+        let host = Host::Primary;
+        self.add(at, 0, Op::StepDown { host });
+        self.add(at + later, 0, Op::Rollback { ms: later - since });
     }
 
     fn manager(&mut self) -> Host {
