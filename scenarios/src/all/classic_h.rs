@@ -35,8 +35,8 @@ fn acting() -> Scripts {
             .expect(never_without_primary_for(130.ms())),
         defect("h02_lost_lock_keeps_acting")
             .story("H2: a manager that lost the lease does not go on as primary, although the last primary it knew was itself: it is isolated from the store only, and its clients go on asking.")
-            .clients(3, 6)
-            .pace(5.ms())
+            .clients(3, 3)
+            .pace(25.ms())
             .at(2.secs())
             .reject(primary(), store(1))
             .lasting(10.secs())
@@ -48,8 +48,8 @@ fn acting() -> Scripts {
         defect("h03_partitioned_primary_and_new_one_both_act")
             .story("H3: a primary cut off together with its clients and engines does not act beside the new one.")
             .engines(2)
-            .clients(3, 6)
-            .pace(5.ms())
+            .clients(3, 3)
+            .pace(25.ms())
             .at(2.secs())
             .split([
                 vec![primary(), engine(1), engine(2)],
@@ -61,8 +61,8 @@ fn acting() -> Scripts {
             .expect(logs(Who::FirstPrimary, TAKEN)),
         defect("h05_work_of_an_ex_primary")
             .story("H5: an engine answers slowly when the primary steps down: what has been sent is relayed, what has not is left to the next primary.")
-            .clients(2, 6)
-            .pace(5.ms())
+            .clients(1, 3)
+            .pace(25.ms())
             .at(2.secs())
             .delay(primary(), engine(1), 700.ms())
             .lasting(5.secs())
@@ -113,7 +113,7 @@ fn serving() -> Scripts {
         defect("h09_no_hop_counter")
             .story("H9: two replicas that learn of the next primary late do not send requests around.")
             .clients(3, 3)
-            .pace(5.ms())
+            .pace(25.ms())
             .at(1.secs())
             .late_watches(2.secs())
             .lasting(12.secs())
@@ -162,8 +162,8 @@ fn starting() -> Scripts {
             .expect(logs_times(Who::Anybody, LOST, 2)),
         defect("h16_start_up_race")
             .story("H16: a replica restarts again and again under load: at no instant does it serve as a primary that it is not.")
-            .clients(6, 6)
-            .pace(5.ms())
+            .clients(3, 3)
+            .pace(25.ms())
             .at(1.secs())
             .kill(replica())
             .lasting(500.ms())

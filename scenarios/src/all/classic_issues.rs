@@ -142,7 +142,7 @@ fn proxies() -> Scripts {
         issue("ha6_13_managers_with_stale_views")
             .story("Two managers of classic with stale views forwarded to each other without end; here a misdirected request is answered, not forwarded, while reads are stale and the primary changes six times.")
             .clients(3, 3)
-            .pace(5.ms())
+            .pace(25.ms())
             .at(1.secs())
             .stale_reads(800.ms())
             .lasting(20.secs()),
@@ -178,7 +178,7 @@ fn proxies() -> Scripts {
         issue("ha6_12_connections_glued_to_the_old_primary")
             .story("Classic glued a client's connection to the first primary it was sent to; here clients that keep one connection are served by each next primary.")
             .clients(6, 3)
-            .pace(5.ms())
+            .pace(25.ms())
             .at(2.secs())
             .step_down(primary())
             .at(6.secs())
@@ -209,8 +209,8 @@ fn clusters() -> Scripts {
         issue("ha6_16_split_brain_makes_copies")
             .story("A stale primary of classic made copies of containers and removed others (CS#1812); here both halves of a split have engines and clients, and nothing is done twice.")
             .engines(4)
-            .clients(3, 6)
-            .pace(5.ms())
+            .clients(3, 3)
+            .pace(25.ms())
             .at(2.secs())
             .split([
                 vec![primary(), engine(1), engine(2)],

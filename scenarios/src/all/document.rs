@@ -40,7 +40,7 @@ pub(super) fn tell() -> Scripts {
             .expect(logs(Who::Manager(3), LOST))
             .expect(logs_within(Who::LastPrimary, ACQUIRED, 3, 120.ms()))
             .expect(logs_within(Who::FirstPrimary, LOST, 3, 120.ms()))
-            .expect(logs_times(Who::LastPrimary, ELECTED, 2)),
+            .expect(logs_times(Who::LastPrimary, ELECTED, 3)),
         started("document_failover_by_kill")
             .seed(1)
             .story("The document again, with kill -9 instead of Ctrl-C: the guard of manager-1 gives the lease back.")
@@ -50,7 +50,7 @@ pub(super) fn tell() -> Scripts {
             .expect(took_over_within(3, 130.ms()))
             .expect(old_primary_is_replica())
             .expect(logs_within(Who::LastPrimary, ACQUIRED, 3, 130.ms()))
-            .expect(logs_times(Who::LastPrimary, ELECTED, 2)),
+            .expect(logs_times(Who::LastPrimary, ELECTED, 3)),
         document("document_setup")
             .seed(1)
             .story("The document before the failover: one primary, two replicas, everybody knows who leads, docker works at each of them.")

@@ -40,6 +40,7 @@ fn stops() -> Scripts {
             .at(1.secs())
             .terminate(replica())
             .lasting(4.secs())
+            .expect(meets("terminate/replica"))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
         operator("step_down_under_load")
@@ -70,6 +71,7 @@ fn stops() -> Scripts {
             .story("An operator tells a replica to step down: nothing changes.")
             .at(1.secs())
             .op(Op::StepDown { host: replica() })
+            .expect(meets("step-down/replica"))
             .expect(keeps_its_epoch())
             .expect(no_request_failed())
             .expect(never_without_primary_for(0.ms())),

@@ -50,6 +50,7 @@ fn of_the_store() -> Scripts {
             .story("A replica does not reach the store for 8 s: when it does again it does not mistake its own deafness for the primary's silence.")
             .cut(replica(), store(1))
             .lasting(8.secs())
+            .expect(meets("cut/replica"))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
         cut("primary_does_not_hear_the_store")
@@ -68,6 +69,7 @@ fn of_the_store() -> Scripts {
             .story("The primary does not reach the store for a second: nothing changes.")
             .cut(primary(), store(1))
             .lasting(1.secs())
+            .expect(meets("cut/primary"))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
     ]
@@ -91,6 +93,7 @@ fn of_others() -> Scripts {
             .at(2.secs())
             .cut(primary(), replica())
             .lasting(8.secs())
+            .expect(slowest_takes(4.secs()))
             .expect(keeps_its_epoch())
             .expect(serves_again_within(1, 2.secs())),
         partition("replicas_cut_off_from_each_other")
@@ -99,6 +102,7 @@ fn of_others() -> Scripts {
             .at(2.secs())
             .cut(replica(), second_replica())
             .lasting(8.secs())
+            .expect(meets("cut/replica"))
             .expect(keeps_its_epoch())
             .expect(no_request_failed()),
         partition("primary_cut_off_from_an_engine")
@@ -107,6 +111,7 @@ fn of_others() -> Scripts {
             .at(2.secs())
             .cut(primary(), engine(1))
             .lasting(8.secs())
+            .expect(meets("cut/primary"))
             .expect(keeps_its_epoch())
             .expect(serves_within(1, 4.secs())),
         partition("client_cut_off")

@@ -13,6 +13,7 @@ pub(super) fn tell() -> Scripts {
             .at(1.secs())
             .delay(primary(), store(1), 150.ms())
             .lasting(10.secs())
+            .expect(slowest_takes(200.ms()))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
         path("far_away_store")
@@ -38,6 +39,7 @@ pub(super) fn tell() -> Scripts {
             .at(1.secs())
             .chop(primary(), 3)
             .lasting(10.secs())
+            .expect(meets("chop/primary"))
             .expect(keeps_its_epoch())
             .expect(no_request_failed())
             .expect(dispatches_at_least(30)),
@@ -58,6 +60,7 @@ pub(super) fn tell() -> Scripts {
             .at(1.secs())
             .delay(primary(), engine(1), 800.ms())
             .lasting(8.secs())
+            .expect(slowest_takes(1_500.ms()))
             .expect(keeps_its_epoch()),
     ]
 }

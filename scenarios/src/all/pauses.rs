@@ -29,6 +29,8 @@ pub(super) fn tell() -> Scripts {
             .at(2.secs())
             .pause(primary())
             .lasting(1.secs())
+            .expect(meets("pause/primary"))
+            .expect(slowest_takes(800.ms()))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms()))
             .expect(never_logs(Who::Anybody, LAPSED)),
@@ -37,6 +39,7 @@ pub(super) fn tell() -> Scripts {
             .at(2.secs())
             .pause(replica())
             .lasting(10.secs())
+            .expect(meets("pause/replica"))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
         pause("pause_of_all_managers")
@@ -67,11 +70,13 @@ pub(super) fn tell() -> Scripts {
             .at(5.secs())
             .pause(primary())
             .lasting(400.ms())
+            .expect(meets("pause/primary"))
+            .expect(slowest_takes(300.ms()))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
         pause("frozen_virtual_machine")
             .story("The primary's virtual machine is frozen together with its clock for 10 s: for an instant two believe in themselves, and the check before each change stops those of the old one.")
-            .clients(2, 4)
+            .clients(1, 3)
             .pace(10.ms())
             .at(2.secs())
             .freeze(primary())
@@ -86,12 +91,15 @@ pub(super) fn tell() -> Scripts {
             .at(2.secs())
             .freeze(replica())
             .lasting(6.secs())
+            .expect(meets("freeze/replica"))
             .expect(keeps_its_epoch()),
         pause("starved_primary")
             .story("The primary gets a turn on the processor only every 100 ms for 10 s: that is enough to renew.")
             .at(2.secs())
             .starve(primary(), 100.ms())
             .lasting(10.secs())
+            .expect(meets("slow/primary"))
+            .expect(slowest_takes(90.ms()))
             .expect(keeps_its_epoch())
             .expect(dispatches_at_least(10)),
     ]

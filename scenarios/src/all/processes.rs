@@ -59,6 +59,7 @@ pub(super) fn tell() -> Scripts {
             .at(2.secs())
             .kill(replica())
             .lasting(3.secs())
+            .expect(meets("kill/replica"))
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms()))
             .expect(starts_at_least(4)),

@@ -45,6 +45,7 @@ pub(super) fn tell() -> Scripts {
             .at(1.secs())
             .slow_reads(1.secs())
             .lasting(10.secs())
+            .expect(slowest_takes(900.ms()))
             .expect(keeps_its_epoch()),
         reads("refused_reads_only")
             .story("The store refuses reads for 8 s and takes writes: the primary renews and stays.")

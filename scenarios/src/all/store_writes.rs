@@ -75,9 +75,9 @@ fn lost() -> Scripts {
             .expect(took_over_within(2, 3.secs()))
             .expect(old_primary_is_replica()),
         writes("many_replies_lost")
-            .story("The answers to twenty writes are lost though they were applied, during which an operator tells the primary to step down.")
+            .story("The answers to eight writes are lost though they were applied, during which an operator tells the primary to step down.")
             .at(2.secs())
-            .replies_lost(20)
+            .replies_lost(8)
             .at(3.secs())
             .step_down(primary())
             .expect(terms_at_least(2))

@@ -160,19 +160,19 @@ pub enum Expect {
         /// So many times.
         exactly: usize,
     },
-    /// No client is refused or left without knowing, and some ask.
+    /// After the warm-up no client is refused or left without knowing, and some ask.
     NoRequestFailed,
     /// At least so many requests succeed.
     DoneAtLeast {
         /// So many.
         count: u64,
     },
-    /// At most so many requests are refused, which tells clients that nothing was done.
+    /// After the warm-up at most so many requests are refused, which tells clients that nothing was done.
     RefusedAtMost {
         /// So many.
         count: u64,
     },
-    /// At least so many requests are refused.
+    /// After the warm-up at least so many requests are refused.
     RefusedAtLeast {
         /// So many.
         count: u64,
@@ -186,6 +186,11 @@ pub enum Expect {
     ToldUnknown,
     /// Every request that was answered was answered within a time.
     AnsweredWithin {
+        /// In milliseconds.
+        ms: u64,
+    },
+    /// The slowest request took at least so long: the trouble was felt.
+    SlowestTakes {
         /// In milliseconds.
         ms: u64,
     },
@@ -265,6 +270,7 @@ impl Expect {
             Self::UnknownAtMost { .. } => "unknown-at-most",
             Self::ToldUnknown => "told-unknown",
             Self::AnsweredWithin { .. } => "answered-within",
+            Self::SlowestTakes { .. } => "slowest-takes",
             Self::ServesWithin { .. } => "serves-within",
             Self::DispatchesAtLeast { .. } => "dispatches-at-least",
             Self::Reaches { .. } => "reaches",
@@ -332,6 +338,7 @@ impl fmt::Display for Expect {
             | Self::UnknownAtMost { .. }
             | Self::ToldUnknown
             | Self::AnsweredWithin { .. }
+            | Self::SlowestTakes { .. }
             | Self::ServesWithin { .. }
             | Self::DispatchesAtLeast { .. }
             | Self::Reaches { .. }
@@ -362,6 +369,7 @@ impl Expect {
             Self::AnsweredWithin { ms } => {
                 write!(f, "answers within {}", seconds(*ms))
             }
+            Self::SlowestTakes { ms } => write!(f, "a request that takes {}", seconds(*ms)),
             Self::ServesWithin { fault, ended, ms } => {
                 let from = if *ended { "the end" } else { "the beginning" };
                 let within = seconds(*ms);

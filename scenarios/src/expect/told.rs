@@ -164,6 +164,12 @@ pub fn answered_within(time: Duration) -> Expect {
     Expect::AnsweredWithin { ms: millis(time) }
 }
 
+/// See [`Expect::SlowestTakes`].
+#[must_use]
+pub fn slowest_takes(time: Duration) -> Expect {
+    Expect::SlowestTakes { ms: millis(time) }
+}
+
 /// A request succeeds within `time` after the fault began.
 #[must_use]
 pub fn serves_within(fault: u32, time: Duration) -> Expect {

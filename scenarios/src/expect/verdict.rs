@@ -7,7 +7,7 @@ use swarm_sim::property::{Property, Violation};
 use swarm_sim::run::Run;
 use swarm_sim::trace::HostId;
 
-use super::view::{View, clock, nanos};
+use super::view::{Request, View, clock, nanos};
 use super::{Expect, Who};
 
 /// What was seen instead: when, in words, and the event that shows it.
@@ -72,6 +72,7 @@ fn holds(expect: &Expect, view: &View<'_>, rerun: &mut dyn FnMut(&Plan) -> Run) 
         Expect::SameTermsWithout { kinds } => same_terms_without(view, kinds, rerun),
         Expect::Breaks { signature } => breaks(view, signature),
         Expect::AnsweredWithin { ms } => answered_within(view, *ms),
+        Expect::SlowestTakes { ms } => slowest_takes(view, *ms),
         Expect::ServesWithin { fault, ended, ms } => serves_within(view, *fault, *ended, *ms),
         Expect::NoRequestFailed
         | Expect::DoneAtLeast { .. }
@@ -306,13 +307,7 @@ fn breaks(view: &View<'_>, signature: &str) -> Held {
 }
 
 fn answered_within(view: &View<'_>, ms: u64) -> Held {
-    let requests = view.requests();
-    let slowest = requests
-        .iter()
-        .max_by_key(|request| request.answered - request.asked);
-    let Some(slowest) = slowest else {
-        return Err(Seen::at(view.run.simulated, "no answer at all"));
-    };
+    let slowest = slowest(view)?;
     let took = slowest.answered - slowest.asked;
     if took <= nanos(ms) {
         return Ok(());
@@ -326,6 +321,21 @@ fn answered_within(view: &View<'_>, ms: u64) -> Held {
         ),
         event: slowest.event,
     })
+}
+
+fn slowest_takes(view: &View<'_>, ms: u64) -> Held {
+    let slowest = slowest(view)?;
+    let took = slowest.answered - slowest.asked;
+    unless(took >= nanos(ms), view, || {
+        format!("the slowest took {}", clock(took))
+    })
+}
+
+fn slowest(view: &View<'_>) -> Result<Request, Seen> {
+    let requests = view.requests().into_iter();
+    requests
+        .max_by_key(|request| request.answered - request.asked)
+        .ok_or_else(|| Seen::at(view.run.simulated, "no answer at all"))
 }
 
 fn serves_within(view: &View<'_>, fault: u32, at_end: bool, ms: u64) -> Held {
@@ -354,20 +364,19 @@ fn counts(expect: &Expect, view: &View<'_>) -> Held {
     let answers = view.run.answers;
     let coverage = &view.run.coverage;
     let reached = |mark: &String| coverage.marks.get(mark).copied();
+    let warm = view.warm_requests();
+    let refused = warm.iter().filter(|request| request.is_refused()).count() as u64;
     let all = || {
         format!(
-            "{} asked, {} done, {} refused, {} unknown",
-            answers.asked, answers.done, answers.refused, answers.unknown
+            "{} asked, {} done, {} unknown, {refused} refused after the warm-up",
+            answers.asked, answers.done, answers.unknown
         )
     };
     match expect {
-        Expect::NoRequestFailed => {
-            let held = answers.done > 0 && answers.refused == 0 && answers.unknown == 0;
-            unless(held, view, all)
-        }
+        Expect::NoRequestFailed => no_request_failed(view, &warm),
         Expect::DoneAtLeast { count } => unless(answers.done >= *count, view, all),
-        Expect::RefusedAtMost { count } => unless(answers.refused <= *count, view, all),
-        Expect::RefusedAtLeast { count } => unless(answers.refused >= *count, view, all),
+        Expect::RefusedAtMost { count } => unless(refused <= *count, view, all),
+        Expect::RefusedAtLeast { count } => unless(refused >= *count, view, all),
         Expect::UnknownAtMost { count } => unless(answers.unknown <= *count, view, all),
         Expect::ToldUnknown => {
             let told = view.requests().iter().any(|request| request.status == 502);
@@ -400,6 +409,19 @@ fn counts(expect: &Expect, view: &View<'_>) -> Held {
         }
         _ => Ok(()),
     }
+}
+
+fn no_request_failed(view: &View<'_>, warm: &[Request]) -> Held {
+    let failed = warm.iter().find(|request| request.is_failed());
+    let Some(failed) = failed else {
+        return unless(!warm.is_empty(), view, || "nobody asked".to_owned());
+    };
+    let asked = clock(failed.asked);
+    Err(Seen {
+        at: failed.answered,
+        what: format!("one, asked at {asked}, ended in {}", failed.status),
+        event: failed.event,
+    })
 }
 
 fn no_mark() -> String {

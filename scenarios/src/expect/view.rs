@@ -25,6 +25,18 @@ pub(super) struct Request {
     pub(super) event: u64,
 }
 
+impl Request {
+    /// The client was told that nothing was carried out.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.status, 421 | 503)
+    }
+
+    /// The client was not served: an engine's refusal (404, 409) is service.
+    pub(super) fn is_failed(&self) -> bool {
+        self.status == 0 || self.status == 421 || self.status >= 500
+    }
+}
+
 pub(super) struct View<'a> {
     pub(super) plan: &'a Plan,
     pub(super) run: &'a Run,
@@ -168,6 +180,15 @@ impl<'a> View<'a> {
                 });
             }
         }
+        requests
+    }
+
+    /// Requests that were asked after the warm-up: before, managers are not even listening.
+    pub(super) fn warm_requests(&self) -> Vec<Request> {
+        let first = self.run.terms.first().map_or(0, |term| term.at);
+        let warm = first + nanos(self.plan.phases.warm_up_ms);
+        let mut requests = self.requests();
+        requests.retain(|request| request.asked >= warm);
         requests
     }
 

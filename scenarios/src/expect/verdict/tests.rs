@@ -254,6 +254,18 @@ fn log_lines_are_found_where_and_when_they_are() {
     assert!(seen(&logs_within(Who::FirstPrimary, acquired, 1, 9.secs()), &run).is_some());
 }
 
+/// A client asks at `asked` seconds and is answered a millisecond later.
+fn ask(run: &mut Run, asked: u64, status: u64) {
+    let (at, id) = (asked * SECOND, run.trace.len() + 100);
+    run.trace.add((at, 2, Kind::Asked), (id, 0), 0, String::new);
+    run.trace.add(
+        (at + 1_000_000, 2, Kind::Answered),
+        (id, status),
+        0,
+        String::new,
+    );
+}
+
 #[test]
 fn answers_are_counted() {
     let mut run = run_of(10);
@@ -261,41 +273,43 @@ fn answers_are_counted() {
         asked: 10,
         done: 10,
         refused: 0,
-        unknown: 0,
+        unknown: 1,
     };
-    held(no_request_failed(), &run);
     held(done_at_least(10), &run);
     assert!(seen(&done_at_least(11), &run).is_some());
-    assert!(seen(&told_unknown(), &run).is_some());
-    assert!(seen(&refused_at_least(1), &run).is_some());
-    run.answers.unknown = 1;
+    held(unknown_at_most(1), &run);
+    assert!(seen(&unknown_at_most(0), &run).is_some());
     fails(
         no_request_failed(),
         &run,
-        "expected that no request fails; seen: 10 asked, 10 done, 0 refused, 1 unknown",
+        "expected that no request fails; seen: nobody asked",
+    );
+    ask(&mut run, 2, 503);
+    ask(&mut run, 4, 200);
+    ask(&mut run, 5, 404);
+    held(no_request_failed(), &run);
+    assert!(
+        seen(&refused_at_least(1), &run).is_some(),
+        "the warm-up does not count"
+    );
+    ask(&mut run, 6, 0);
+    fails(
+        no_request_failed(),
+        &run,
+        "expected that no request fails; seen: one, asked at 6.000 s, ended in 0",
     );
     assert!(
         seen(&told_unknown(), &run).is_some(),
         "a broken connection tells nothing"
     );
-    let mut told = Trace::new(Keep::Story, vec!["c1".into()]);
-    told.add((1, 0, Kind::Asked), (7, 0), 0, String::new);
-    told.add((2, 0, Kind::Answered), (7, 502), 0, String::new);
-    run.trace = told;
+    ask(&mut run, 7, 502);
     held(told_unknown(), &run);
-    held(unknown_at_most(1), &run);
-    assert!(seen(&unknown_at_most(0), &run).is_some());
-    run.answers.unknown = 0;
-    run.answers.refused = 2;
-    assert!(seen(&no_request_failed(), &run).is_some());
-    held(refused_at_most(2), &run);
-    held(refused_at_least(2), &run);
-    assert!(seen(&refused_at_most(1), &run).is_some());
-    let nobody = run_of(1);
-    assert!(
-        seen(&no_request_failed(), &nobody).is_some(),
-        "nobody asked"
-    );
+    held(refused_at_most(0), &run);
+    ask(&mut run, 8, 503);
+    held(refused_at_least(1), &run);
+    held(refused_at_most(1), &run);
+    assert!(seen(&refused_at_most(0), &run).is_some());
+    assert!(seen(&refused_at_least(2), &run).is_some());
 }
 
 #[test]
@@ -310,6 +324,12 @@ fn answers_are_timed() {
         &run,
         "expected answers within 0.299 s; seen: one took 0.300 s, asked at 2.000 s",
     );
+    held(slowest_takes(300.ms()), &run);
+    fails(
+        slowest_takes(301.ms()),
+        &run,
+        "expected a request that takes 0.301 s; seen: the slowest took 0.300 s",
+    );
     held(serves_within(1, 1_300.ms()), &run);
     assert!(seen(&serves_within(1, 1_299.ms()), &run).is_some());
     assert!(seen(&serves_again_within(1, 9.secs()), &run).is_some());
@@ -317,6 +337,7 @@ fn answers_are_timed() {
     held(serves_again_within(1, 300.ms()), &run);
     let silent = run_of(1);
     assert!(seen(&answered_within(1.secs()), &silent).is_some());
+    assert!(seen(&slowest_takes(0.secs()), &silent).is_some());
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Every declared scenario goes as it is told, and as it went before.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scenarios are run on two threads, and wall time is only shown"
+)]
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use swarm_scenarios::{Scenario, all, check, corpus};
+use swarm_sim::run;
+use swarm_sim::trace::Keep;
+
+/// One line of the table.
+struct Line {
+    name: String,
+    text: String,
+    hash: String,
+    failed: bool,
+}
+
+fn play(scenario: &Scenario) -> Line {
+    let began = Instant::now();
+    let verdict = check(scenario, Keep::Story, None);
+    let run = &verdict.run;
+    let failover = run.failovers.last();
+    let failover = failover.map_or_else(String::new, |failover| {
+        format!("{} ms", failover.took_us / 1_000)
+    });
+    let mut text = format!(
+        "{:<44} {:>5.1} s {:>5} ms {:>2} terms {:>5} asked {:>4} refused {:>4} unknown {failover:>8}",
+        scenario.name,
+        run.simulated as f64 / 1e9,
+        began.elapsed().as_millis(),
+        run.terms.len(),
+        run.answers.asked,
+        run.answers.refused,
+        run.answers.unknown,
+    );
+    if let Some(failure) = &verdict.failure {
+        let _ = write!(text, "\n    FAILED {failure}");
+    }
+    Line {
+        name: scenario.name.clone(),
+        text,
+        hash: run.hash.to_string(),
+        failed: verdict.failure.is_some(),
+    }
+}
+
+/// Plays scenarios on two threads; the lines are in the order of the scenarios.
+fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
+    let next = AtomicUsize::new(0);
+    let lines = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(at) else {
+                        break;
+                    };
+                    let line = play(scenario);
+                    lines.lock().unwrap().insert(at, line);
+                }
+            });
+        }
+    });
+    lines.into_inner().unwrap().into_values().collect()
+}
+
+fn golden_path() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/golden.txt").into()
+}
+
+/// `SCENARIOS=<part of a name>` plays only some.
+#[test]
+fn every_declared_scenario_goes_as_it_is_told_and_as_it_went_before() {
+    let part = std::env::var("SCENARIOS").unwrap_or_default();
+    let mut scenarios = all();
+    scenarios.retain(|scenario| scenario.name.contains(&part));
+    let lines = play_all(&scenarios);
+    for line in &lines {
+        println!("{}", line.text);
+    }
+    let failed: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.failed)
+        .map(|line| line.text.as_str())
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {} scenarios failed:\n{}",
+        failed.len(),
+        lines.len(),
+        failed.join("\n")
+    );
+    if part.is_empty() {
+        compare_with_golden(&lines);
+    }
+}
+
+/// `UPDATE_GOLDEN=1` writes the hashes instead.
+fn compare_with_golden(lines: &[Line]) {
+    let golden = std::fs::read_to_string(golden_path()).unwrap();
+    let golden: BTreeMap<&str, &str> = golden
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    assert!(golden.len() >= 25);
+    let now: BTreeMap<&str, &str> = lines
+        .iter()
+        .map(|line| (line.name.as_str(), line.hash.as_str()))
+        .collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let text: String = golden
+            .keys()
+            .map(|name| format!("{name} {}\n", now[name]))
+            .collect();
+        std::fs::write(golden_path(), text).unwrap();
+        return;
+    }
+    let changed: Vec<String> = golden
+        .iter()
+        .filter(|(name, hash)| now.get(*name) != Some(hash))
+        .map(|(name, hash)| format!("{name}: {hash} became {:?}", now.get(name)))
+        .collect();
+    assert!(
+        changed.is_empty(),
+        "behaviour changed: if that is meant, run with UPDATE_GOLDEN=1 and say why in the commit\n{}",
+        changed.join("\n")
+    );
+}
+
+#[test]
+fn the_corpus_stays_mended() {
+    for (file, entry) in corpus::load(&corpus::folder()).unwrap() {
+        let run = run::run(&entry.plan, Keep::Hash, None);
+        if let Some(violation) = run.violation {
+            panic!("{file}: {violation}\n{}", entry.why);
+        }
+    }
+}
