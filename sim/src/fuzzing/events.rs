@@ -67,7 +67,7 @@ impl Story {
         let cuts = (0..primaries).map(|_| bytes.short()).collect();
         let (mut at, mut events) = (START, Vec::new());
         while !bytes.is_empty() && events.len() < 64 {
-            at = at + Duration::from_millis(u64::from(bytes.byte()) * 20);
+            at += Duration::from_millis(u64::from(bytes.byte()) * 20);
             let late = |bytes: &mut Bytes<'_>| at + OVERLAP * u32::from(bytes.below(250)) / 256;
             let heard = [late(bytes), late(bytes), late(bytes), late(bytes)];
             let end = ["", "\n", "\r\n"].get(usize::from(bytes.below(3)));
