@@ -12,6 +12,8 @@ pub enum Nature {
     Read,
     /// As often as anybody likes: the effect is the same.
     Repeatable,
+    /// The same, and what it wants may also come about by itself: the stop of a container that ends.
+    Settled,
     /// Once at most: a create under a key, a kill, an exec.
     Once,
 }
@@ -110,7 +112,8 @@ impl History {
             Told::Unknown => self.answers.unknown += 1,
         }
         let late = now.saturating_sub(asked.at) > asked.limit;
-        let lost = told == Told::Done && asked.applied == 0 && asked.nature != Nature::Read;
+        let must_show = matches!(asked.nature, Nature::Repeatable | Nature::Once);
+        let lost = told == Told::Done && asked.applied == 0 && must_show;
         let untrue = matches!(told, Told::NotDone | Told::Rejected) && asked.applied > 0;
         let waited = now.saturating_sub(asked.at) / 1_000_000;
         if late {
@@ -235,6 +238,21 @@ mod tests {
         assert_eq!(twice.as_deref(), Some("exactly-once.twice"));
         let unknown = after(|h| h.answered(2, 1, Told::Unknown));
         assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn what_comes_about_by_itself_needs_nobody_to_do_it() {
+        let mut history = History::default();
+        history.asked(0, 1, Nature::Settled, 100);
+        history.answered(1, 1, Told::Done);
+        history.asked(0, 2, Nature::Settled, 100);
+        history.answered(1, 2, Told::NotDone);
+        assert_eq!(history.violation(), None);
+        history.applied(2, 2);
+        assert!(
+            history.violation().is_some(),
+            "a refused one must not be done"
+        );
     }
 
     #[test]

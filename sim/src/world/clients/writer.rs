@@ -102,7 +102,7 @@ impl Container {
     }
 
     async fn stop(&self, asker: &Asker) {
-        let ask = Ask::new(Method::POST, self.path("/stop?t=1"), Nature::Repeatable);
+        let ask = Ask::new(Method::POST, self.path("/stop?t=1"), Nature::Settled);
         asker.change(self.key, Change::Stop, "", ask).await;
     }
 
