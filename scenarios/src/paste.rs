@@ -1,6 +1,6 @@
 //! A plan as a scenario to paste into `all/`: what the shrinker hands to whoever mends a failure.
 
-use swarm_sim::plan::{Host, How, Knobs, Op, Phases, Plan, RefuseWhich, Topology, Way, Workload};
+use swarm_sim::plan::{Knobs, Op, Phases, Plan, Topology, Workload};
 
 /// The scenario that runs `plan`, as Rust. `name` may be anything; it becomes a name.
 #[must_use]
@@ -21,14 +21,17 @@ pub fn as_code(name: &str, plan: &Plan, story: &str) -> String {
             String::new()
         };
         let at = time(fault.at_ms);
-        calls.push(format!(".at({at}){}{lasting}", operation(&fault.op)));
+        calls.push(format!(
+            ".at({at}){}{lasting}",
+            format_args!(".op({})", literal(&fault.op))
+        ));
     }
     if let Some(op) = &plan.drill {
         calls.push(format!(".drill({})", literal(op)));
     }
     let lines: Vec<String> = calls.iter().map(|call| format!("    {call}\n")).collect();
     format!(
-        "Scenario::named({:?})\n{}",
+        "// use swarm_sim::plan::{{Host::*, How::*, Op::*, RefuseWhich::*, Way::*}};\nScenario::named({:?})\n{}",
         identifier(name),
         lines.concat()
     )
@@ -168,146 +171,104 @@ fn phases(now: &Phases) -> Vec<String> {
     calls.into_iter().flatten().collect()
 }
 
-fn host(host: &Host) -> String {
-    match host {
-        Host::Manager(n) => format!("manager({n})"),
-        Host::Store(n) => format!("store({n})"),
-        Host::Engine(n) => format!("engine({n})"),
-        Host::Client(n) => format!("client({n})"),
-        Host::Primary => "primary()".to_owned(),
-        Host::Replica => "replica()".to_owned(),
-        Host::SecondReplica => "second_replica()".to_owned(),
-        Host::StoreLeader => "store_leader()".to_owned(),
-    }
-}
-
-const fn way(way: Way) -> &'static str {
-    match way {
-        Way::Both => "Way::Both",
-        Way::Forth => "Way::Forth",
-        Way::Back => "Way::Back",
-    }
-}
-
-const fn how(how: How) -> &'static str {
-    match how {
-        How::Hold => "How::Hold",
-        How::Refuse => "How::Refuse",
-    }
-}
-
-/// The call that the language of scenarios has for it, or the operation itself.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "whatever has no word of its own is written as it is"
-)]
-fn operation(op: &Op) -> String {
-    match op {
-        Op::Kill {
-            host: h,
-            guard: true,
-        } => format!(".kill({})", host(h)),
-        Op::Kill {
-            host: h,
-            guard: false,
-        } => format!(".kill_with_guard({})", host(h)),
-        Op::PowerLoss { host: h } => format!(".power_loss({})", host(h)),
-        Op::Terminate { host: h } => format!(".terminate({})", host(h)),
-        Op::StepDown { host: h } => format!(".step_down({})", host(h)),
-        Op::Pause { host: h } => format!(".pause({})", host(h)),
-        Op::Freeze { host: h } => format!(".freeze({})", host(h)),
-        Op::Isolate {
-            host: h,
-            way: Way::Both,
-        } => format!(".isolate({})", host(h)),
-        Op::Cut {
-            from,
-            to,
-            way: Way::Both,
-            how: How::Hold,
-        } => format!(".cut({}, {})", host(from), host(to)),
-        other => format!(".op({})", literal(other)),
-    }
-}
-
-/// The operation as a Rust expression.
+/// The operation as a Rust expression: what `Debug` prints, with the names below in scope.
 fn literal(op: &Op) -> String {
-    let ms = |name: &str, ms: u64| format!("Op::{name} {{ ms: {ms} }}");
-    let at = |name: &str, h: &Host| format!("Op::{name} {{ host: {} }}", host(h));
-    let and =
-        |name: &str, h: &Host, rest: String| format!("Op::{name} {{ host: {}, {rest} }}", host(h));
-    let link = |name: &str, from: &Host, to: &Host, rest: String| {
-        format!(
-            "Op::{name} {{ from: {}, to: {}, {rest} }}",
-            host(from),
-            host(to)
-        )
-    };
-    match op {
-        Op::Kill { host, guard } => and("Kill", host, format!("guard: {guard}")),
-        Op::PowerLoss { host } => at("PowerLoss", host),
-        Op::Terminate { host } => at("Terminate", host),
-        Op::StepDown { host } => at("StepDown", host),
-        Op::Pause { host } => at("Pause", host),
-        Op::Freeze { host } => at("Freeze", host),
-        Op::Slow { host, every_ms } => and("Slow", host, format!("every_ms: {every_ms}")),
-        Op::Cut {
-            from,
-            to,
-            way: direction,
-            how: kind,
-        } => link(
-            "Cut",
-            from,
-            to,
-            format!("way: {}, how: {}", way(*direction), how(*kind)),
-        ),
-        Op::Isolate {
-            host,
-            way: direction,
-        } => and("Isolate", host, format!("way: {}", way(*direction))),
-        Op::Split { sides } => {
-            let sides: Vec<String> = sides.iter().map(|side| list(side)).collect();
-            format!("Op::Split {{ sides: vec![{}] }}", sides.join(", "))
-        }
-        Op::Delay { from, to, ms } => link("Delay", from, to, format!("ms: {ms}")),
-        Op::Flap { from, to, every_ms } => link("Flap", from, to, format!("every_ms: {every_ms}")),
-        Op::Chop { host, bytes } => and("Chop", host, format!("bytes: {bytes}")),
-        Op::Rate { host, ppm } => and("Rate", host, format!("ppm: {ppm}")),
-        Op::WallStep { host, seconds } => and("WallStep", host, format!("seconds: {seconds}")),
-        Op::ClockJump { host, ms } => and("ClockJump", host, format!("ms: {ms}")),
-        Op::NoStoreLeader => "Op::NoStoreLeader".to_owned(),
-        Op::NewStoreLeader => "Op::NewStoreLeader".to_owned(),
-        Op::StoreRefuses { which } => {
-            let which = match which {
-                RefuseWhich::All => "All",
-                RefuseWhich::Writes => "Writes",
-                RefuseWhich::Reads => "Reads",
-            };
-            format!("Op::StoreRefuses {{ which: RefuseWhich::{which} }}")
-        }
-        Op::SlowWrites { ms: late } => ms("SlowWrites", *late),
-        Op::SlowReplies { ms: late } => ms("SlowReplies", *late),
-        Op::SlowReads { ms: late } => ms("SlowReads", *late),
-        Op::StaleReads { ms: late } => ms("StaleReads", *late),
-        Op::RegressingReads { ms: late } => ms("RegressingReads", *late),
-        Op::DeafWatches => "Op::DeafWatches".to_owned(),
-        Op::LateWatches { ms: late } => ms("LateWatches", *late),
-        Op::StuckWatches => "Op::StuckWatches".to_owned(),
-        Op::LostReplies { count, applied } => {
-            format!("Op::LostReplies {{ count: {count}, applied: {applied} }}")
-        }
-        Op::Wipe => "Op::Wipe".to_owned(),
-        Op::Rollback { ms: ago } => ms("Rollback", *ago),
-        Op::Renumber => "Op::Renumber".to_owned(),
-        Op::DeleteRecord => "Op::DeleteRecord".to_owned(),
-        Op::Usurp => "Op::Usurp".to_owned(),
-        Op::Scribble => "Op::Scribble".to_owned(),
-        Op::CutEvents { host } => at("CutEvents", host),
-    }
+    format!("{op:?}").replace('[', "vec![")
 }
 
-fn list(hosts: &[Host]) -> String {
-    let hosts: Vec<String> = hosts.iter().map(host).collect();
-    format!("vec![{}]", hosts.join(", "))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::Time;
+    use crate::{Scenario, Script};
+    use swarm_sim::plan::{Fault, Host::*, How::*, Op::*, Way::*};
+
+    fn plan() -> Plan {
+        let fault = |id, at_ms, lasts_ms, op| Fault {
+            id,
+            at_ms,
+            lasts_ms,
+            op,
+        };
+        let mut plan = Plan {
+            seed: 7,
+            faults: vec![
+                fault(1, 2_000, 5_000, PowerLoss { host: Primary }),
+                fault(
+                    2,
+                    2_500,
+                    700,
+                    Cut {
+                        from: Manager(2),
+                        to: Store(1),
+                        way: Forth,
+                        how: Refuse,
+                    },
+                ),
+                fault(3, 3_000, 0, Wipe),
+                fault(
+                    4,
+                    4_000,
+                    100,
+                    Split {
+                        sides: vec![vec![Manager(1)], vec![Manager(2), Store(1)]],
+                    },
+                ),
+            ],
+            drill: Some(Terminate { host: Primary }),
+            ..Plan::default()
+        };
+        plan.topology.stores = 3;
+        plan.knobs.lease_ms = 700;
+        plan.workload.streams = 1;
+        plan
+    }
+
+    /// The second half of this test is the first half's output, pasted.
+    #[test]
+    fn what_is_pasted_is_the_plan() {
+        let code = as_code("single-primary", &plan(), "Two act.");
+        insta::assert_snapshot!(code, @r#"
+        // use swarm_sim::plan::{Host::*, How::*, Op::*, RefuseWhich::*, Way::*};
+        Scenario::named("single_primary")
+            .family("found by the testbed")
+            .story("Two act.")
+            .seed(7)
+            .stores(3)
+            .lease(700.ms())
+            .streams(1)
+            .at(2.secs()).op(PowerLoss { host: Primary }).lasting(5.secs())
+            .at(2500.ms()).op(Cut { from: Manager(2), to: Store(1), way: Forth, how: Refuse }).lasting(700.ms())
+            .at(3.secs()).op(Wipe)
+            .at(4.secs()).op(Split { sides: vec![vec![Manager(1)], vec![Manager(2), Store(1)]] }).lasting(100.ms())
+            .drill(Terminate { host: Primary })
+        "#);
+        let pasted: Script = Scenario::named("single_primary")
+            .family("found by the testbed")
+            .story("Two act.")
+            .seed(7)
+            .stores(3)
+            .lease(700.ms())
+            .streams(1)
+            .at(2.secs())
+            .op(PowerLoss { host: Primary })
+            .lasting(5.secs())
+            .at(2500.ms())
+            .op(Cut {
+                from: Manager(2),
+                to: Store(1),
+                way: Forth,
+                how: Refuse,
+            })
+            .lasting(700.ms())
+            .at(3.secs())
+            .op(Wipe)
+            .at(4.secs())
+            .op(Split {
+                sides: vec![vec![Manager(1)], vec![Manager(2), Store(1)]],
+            })
+            .lasting(100.ms())
+            .drill(Terminate { host: Primary });
+        assert_eq!(Scenario::from(pasted).plan, plan());
+    }
 }

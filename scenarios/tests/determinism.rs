@@ -4,6 +4,10 @@
     clippy::disallowed_methods,
     reason = "where another build lies is told by the environment"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a program that cannot be started fails the test"
+)]
 
 use std::fs::File;
 use std::path::Path;

@@ -45,10 +45,9 @@ pub fn failures(campaign: &Campaign, outcome: &Outcome, workshop: Workshop<'_>) 
         let Some(violation) = &done.violation else {
             continue;
         };
-        let group =
-            groups
-                .entry(violation.signature())
-                .or_insert((0, done.seed, violation.clone()));
+        let group = groups
+            .entry(violation.signature())
+            .or_insert_with(|| (0, done.seed, violation.clone()));
         group.0 += 1;
     }
     let mut found: Vec<(u64, Failure)> = groups

@@ -94,9 +94,11 @@ impl Budgets {
 
 /// How much the slowest clock of a run shows in a million of true time.
 fn slowest_rate(plan: &Plan) -> u32 {
-    let slow = plan.faults.iter().map(|fault| match fault.op {
-        Op::Rate { ppm, .. } if ppm < 0 => ppm.unsigned_abs(),
-        _ => 0,
+    let slow = plan.faults.iter().filter_map(|fault| {
+        let Op::Rate { ppm, .. } = fault.op else {
+            return None;
+        };
+        Some(ppm.min(0).unsigned_abs())
     });
     let slow = slow.max().unwrap_or(0).max(plan.knobs.clock_error_ppm);
     1_000_000_u32
@@ -106,11 +108,9 @@ fn slowest_rate(plan: &Plan) -> u32 {
 
 /// How long hosts are frozen, all together.
 fn frozen(plan: &Plan) -> Duration {
-    let frozen = plan.faults.iter().map(|fault| match fault.op {
-        Op::Freeze { .. } => fault.lasts_ms,
-        _ => 0,
-    });
-    Duration::from_millis(frozen.sum())
+    let faults = plan.faults.iter();
+    let frozen = faults.filter(|fault| matches!(fault.op, Op::Freeze { .. }));
+    Duration::from_millis(frozen.map(|fault| fault.lasts_ms).sum())
 }
 
 /// The drill under way.
@@ -414,11 +414,12 @@ impl Judge {
 
 /// Whether nothing but the whole store is away, now and then, so that the epoch must stay.
 fn only_outages(plan: &Plan) -> bool {
-    let store_only = plan.faults.iter().all(|fault| match &fault.op {
-        Op::Kill { host, .. } | Op::Pause { host } => {
+    let store_only = plan.faults.iter().all(|fault| {
+        if let Op::Kill { host, .. } | Op::Pause { host } = &fault.op {
             plan.topology.stores == 1 && matches!(host, Host::Store(_) | Host::StoreLeader)
+        } else {
+            matches!(fault.op, Op::NoStoreLeader | Op::NewStoreLeader)
         }
-        other => matches!(other, Op::NoStoreLeader | Op::NewStoreLeader),
     });
     let mut spans: Vec<(u64, u64)> = plan
         .faults

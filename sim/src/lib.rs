@@ -13,6 +13,7 @@ pub mod history;
 pub mod hunt;
 pub mod judge;
 pub mod lab;
+pub mod parallel;
 pub mod plan;
 pub mod property;
 pub mod report;

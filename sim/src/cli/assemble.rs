@@ -186,7 +186,7 @@ fn checked(report: &Report) -> BTreeMap<&'static str, BTreeMap<Property, u64>> {
 )]
 fn written() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = since.map_or(0, |since| swarm_core::time::nanos(since));
+    let now = since.map_or(0, swarm_core::time::nanos);
     swarm_core::time::Wall(now).rfc3339()
 }
 

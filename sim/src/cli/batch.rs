@@ -7,6 +7,7 @@ use super::{Batch, Library, Mutants, Scenario, assemble, jobs};
 use crate::campaign::Campaign;
 use crate::findings::{Workshop, replay_line};
 use crate::hunt::{QUARRIES, Quarry, hunt};
+use crate::parallel;
 use crate::plan::Tier;
 use crate::report::{MutantLine, Report, ScenarioLine, write};
 use crate::stopwatch::Stopwatch;
@@ -144,13 +145,14 @@ pub(super) fn scenarios(library: &dyn Library, selection: &Scenario) -> anyhow::
         selection.words
     );
     let mut report = assemble::empty("custom");
-    for line in chosen {
-        let checked = library.check(&line.name, Keep::Hash, selection.mutant);
-        let line = checked.map_or(line, |(line, _)| line);
+    let jobs = jobs(None);
+    report.scenarios = parallel::map(&chosen, jobs, |listed| {
+        let checked = library.check(&listed.name, Keep::Hash, selection.mutant);
+        let line = checked.map_or_else(|| listed.clone(), |(line, _)| line);
         print_scenario(&line);
-        report.scenarios.push(line);
-    }
-    assemble::finish(&mut report, 1, &stopwatch);
+        line
+    });
+    assemble::finish(&mut report, jobs, &stopwatch);
     end(&report, None)
 }
 

@@ -16,10 +16,10 @@ const WORLD_AIM: f64 = 60.0;
 
 pub(super) fn run(bench: &Bench) -> anyhow::Result<u8> {
     let length = Duration::from_secs(bench.seconds);
-    let (runs, took) = repeat(length, |seed| lab_plan(seed));
+    let (runs, took) = repeat(length, lab_plan);
     let rate = f64::from(runs) / took.as_secs_f64() * 60.0;
     say!("lab: {rate:.0} ten-minute runs a minute on one core (aim {LAB_AIM:.0}), {runs} runs");
-    let (runs, took) = repeat(length, |seed| world_plan(seed));
+    let (runs, took) = repeat(length, world_plan);
     let simulated = 90.0 * f64::from(runs);
     let rate = simulated / took.as_secs_f64();
     say!(

@@ -6,11 +6,12 @@ use crate::campaign::Campaign;
 use crate::canary;
 use crate::findings::{Workshop, tell};
 use crate::hunt::QUARRIES;
+use crate::parallel;
 use crate::plan::{Op, Plan, Profile, Tier};
 use crate::report::{Report, Story};
 use crate::run::run as run_plan;
 use crate::stopwatch::Stopwatch;
-use crate::trace::Keep;
+use crate::trace::{Keep, Trace};
 
 pub(super) fn run(library: &dyn Library, prove: &Prove) -> anyhow::Result<u8> {
     let stopwatch = Stopwatch::start();
@@ -23,7 +24,7 @@ pub(super) fn run(library: &dyn Library, prove: &Prove) -> anyhow::Result<u8> {
     };
     let mut report = assemble::empty(prove.profile.name());
     report.coverage_gate = prove.profile != Profile::Pr;
-    check_scenarios(library, &mut report, workshop);
+    check_scenarios(library, &mut report, workshop, jobs);
     check_corpus(library, &mut report, workshop)?;
     report.determinism.canary_caught = Some(canary::caught());
     report.mutants = show_hunt(&QUARRIES, jobs);
@@ -47,12 +48,21 @@ pub(super) fn run(library: &dyn Library, prove: &Prove) -> anyhow::Result<u8> {
     end(&report, Some(&prove.out))
 }
 
-fn check_scenarios(library: &dyn Library, report: &mut Report, workshop: Workshop<'_>) {
-    for listed in library.scenarios() {
-        let Some((line, run)) = library.check(&listed.name, Keep::Hash, None) else {
-            continue;
-        };
+fn check_scenarios(
+    library: &dyn Library,
+    report: &mut Report,
+    workshop: Workshop<'_>,
+    jobs: usize,
+) {
+    let listed = library.scenarios();
+    let checked = parallel::map(&listed, jobs, |listed| {
+        let (line, mut run) = library.check(&listed.name, Keep::Hash, None)?;
         print_scenario(&line);
+        // All that is kept of a run; its events would add up.
+        run.trace = Trace::default();
+        Some((line, run))
+    });
+    for (line, run) in checked.into_iter().flatten() {
         report.coverage.add(&run.coverage);
         if let (Some(violation), Some(plan)) = (run.violation, library.plan(&line.name)) {
             let mut failure = workshop.work_up(&plan, &violation, None);

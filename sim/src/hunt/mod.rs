@@ -1,11 +1,8 @@
 //! The hunt: every planted bug must be noticed within a stated number of seeds, or the checks are not worth their name.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use swarm_core::testbed::Mutant;
 
+use crate::parallel;
 use crate::plan::{Plan, Profile, Tier};
 use crate::report::MutantLine;
 use crate::run::run;
@@ -34,28 +31,11 @@ pub fn hunt(
     jobs: usize,
     watch: impl Fn(&MutantLine) + Sync,
 ) -> Vec<MutantLine> {
-    let next = AtomicUsize::new(0);
-    let lines = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                while let Some((at, quarry)) = take(quarries, &next) {
-                    let line = one(quarry);
-                    watch(&line);
-                    let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                    lines.push((at, line));
-                }
-            });
-        }
-    });
-    let mut lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
-    lines.sort_by_key(|(at, _)| *at);
-    lines.into_iter().map(|(_, line)| line).collect()
-}
-
-fn take<'a>(quarries: &'a [Quarry], next: &AtomicUsize) -> Option<(usize, &'a Quarry)> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    quarries.get(at).map(|quarry| (at, quarry))
+    parallel::map(quarries, jobs, |quarry| {
+        let line = one(quarry);
+        watch(&line);
+        line
+    })
 }
 
 /// Runs seeds until the bug is noticed.

@@ -81,7 +81,7 @@ impl Key {
     pub(super) fn at(&self, time: u64) -> &Seen {
         let shown = self.past.iter().rev().find(|(at, _)| *at <= time);
         shown
-            .or(self.past.front())
+            .or_else(|| self.past.front())
             .map_or(&self.current, |(_, seen)| seen)
     }
 

@@ -149,19 +149,17 @@ impl Lab<'_> {
             Ask::Swap { op, .. } => Reply::NotApplied(op),
             Ask::Verify(op) => Reply::Verified(op, None, 0),
             Ask::Watch { query, .. } => Reply::WatchFailed(query),
-            Ask::GuardRead(job) => return self.guard_reply(server, Event::GuardRead(job, None)),
+            Ask::GuardRead(job) => {
+                return self.guard_reply(server, job.manager, Event::GuardRead(job, None));
+            }
             Ask::GuardSwap { job, .. } => {
-                return self.guard_reply(server, Event::GuardSwapped(job, false));
+                return self.guard_reply(server, job.manager, Event::GuardSwapped(job, false));
             }
         };
         self.reply(from, server, 0, reply);
     }
 
-    fn guard_reply(&mut self, server: usize, event: Event) {
-        let manager = match &event {
-            Event::GuardRead(job, _) | Event::GuardSwapped(job, _) => job.manager,
-            _ => return,
-        };
+    fn guard_reply(&mut self, server: usize, manager: usize, event: Event) {
         let (host, to) = (self.store.host(server), self.managers[manager].host);
         let _ = self.send(host, to, 0, event);
     }
@@ -244,7 +242,7 @@ impl Lab<'_> {
             Ask::Watch { query, known } => self.watch_arrives(from, server, query, known),
             Ask::GuardRead(job) => {
                 let seen = self.store.key.current().clone();
-                self.guard_reply(server, Event::GuardRead(job, Some(seen)));
+                self.guard_reply(server, job.manager, Event::GuardRead(job, Some(seen)));
             }
             Ask::GuardSwap {
                 job,
@@ -253,19 +251,14 @@ impl Lab<'_> {
             } => {
                 let (done, lost) = self.write(Some(expected), record);
                 let done = done.is_some() && !lost;
-                self.guard_reply(server, Event::GuardSwapped(job, done));
+                self.guard_reply(server, job.manager, Event::GuardSwapped(job, done));
             }
         }
     }
 
     /// The linearizable read after a conflict, which may fail too.
     fn reread(&mut self) -> Option<Seen> {
-        let reads_refused = self
-            .store
-            .trouble
-            .refuses
-            .iter()
-            .any(|which| *which == RefuseWhich::Reads);
+        let reads_refused = self.store.trouble.refuses.contains(&RefuseWhich::Reads);
         (!reads_refused).then(|| self.store.key.current().clone())
     }
 

@@ -11,10 +11,6 @@ use crate::trace::HostId;
 
 impl Lab<'_> {
     /// What a fault does to one of its hosts.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the other faults strike links or the store as a whole"
-    )]
     pub(super) fn strike(&mut self, index: usize, op: &Op, host: HostId) {
         let now = self.now;
         match (op, self.part(host)) {
@@ -61,10 +57,6 @@ impl Lab<'_> {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the other faults leave nothing behind on their hosts"
-    )]
     pub(super) fn relieve(&mut self, index: usize, op: &Op, host: HostId) {
         let now = self.now;
         match (op, self.part(host)) {

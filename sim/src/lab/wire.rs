@@ -43,6 +43,10 @@ impl Event {
     }
 
     /// The manager whose tasks have to run for it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other events belong to the process they name, if any"
+    )]
     pub(super) fn runs_on(&self) -> Option<usize> {
         match self {
             // What a server does for a manager needs the server.
@@ -58,6 +62,10 @@ impl Event {
 
 impl Lab<'_> {
     /// Sends an event over a link. It comes back if the link refuses it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the event moves on in either case, and a box would cost every message"
+    )]
     pub(super) fn send(
         &mut self,
         from: HostId,

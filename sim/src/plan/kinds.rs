@@ -153,10 +153,8 @@ impl Op {
     /// Whether the promise of a single primary covers it (DESIGN section 3).
     #[must_use]
     pub fn within_model(&self) -> bool {
-        let clock_errs = match self {
-            Self::Rate { ppm, .. } => ppm.unsigned_abs() > 20_000,
-            other => matches!(other, Self::Freeze { .. } | Self::ClockJump { .. }),
-        };
+        let clock_errs = matches!(self, Self::Freeze { .. } | Self::ClockJump { .. })
+            || matches!(self, Self::Rate { ppm, .. } if ppm.unsigned_abs() > 20_000);
         !clock_errs && self.family() != Family::StoreData
     }
 
