@@ -310,7 +310,11 @@ mod tests {
         assert!(stream.resume().is_some());
         for name in told {
             let silence = REMEMBERED.as_secs() * 3;
-            assert_eq!(push(&mut stream, after(silence), &event(name)), "", "{name}");
+            assert_eq!(
+                push(&mut stream, after(silence), &event(name)),
+                "",
+                "{name}"
+            );
         }
     }
 
