@@ -21,10 +21,7 @@ pub fn as_code(name: &str, plan: &Plan, story: &str) -> String {
             String::new()
         };
         let at = time(fault.at_ms);
-        calls.push(format!(
-            ".at({at}){}{lasting}",
-            format_args!(".op({})", literal(&fault.op))
-        ));
+        calls.push(format!(".at({at}).op({}){lasting}", literal(&fault.op)));
     }
     if let Some(op) = &plan.drill {
         calls.push(format!(".drill({})", literal(op)));

@@ -229,7 +229,9 @@ impl Judge {
     /// The drill begins: somebody else than `victim` must act within the budget of `op`.
     pub fn drill_began(&mut self, now: u64, op: &Op, victim: HostId) {
         self.calm_from = None;
-        if let Some(budget) = self.budgets.for_op(op) {
+        // Who knows of a higher epoch than a store that forgets waits before it believes in a release.
+        let budget = self.budgets.for_op(op).filter(|_| self.remembers);
+        if let Some(budget) = budget {
             self.drill = Some(Drill {
                 began: now,
                 cause: op.kind(),

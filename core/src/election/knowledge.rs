@@ -92,6 +92,10 @@ impl Knowledge {
         proof: Proof,
         stagger: Duration,
     ) -> Learnt {
+        let epoch = reading.record().map_or(0, |record| record.epoch);
+        let known_epoch = self.highest_epoch;
+        // Also of what is stale: a store that went back may have forgotten it.
+        self.highest_epoch = known_epoch.max(epoch);
         let went_back = match self.compare(&reading) {
             Order::Same => return Learnt::Nothing,
             Order::Older => match proof {
@@ -100,12 +104,9 @@ impl Knowledge {
                 Proof::Linearizable { known } if known != self.version() => return Learnt::Doubt,
                 Proof::Linearizable { .. } => true,
             },
-            Order::Newer => reading
-                .record()
-                .is_some_and(|record| record.epoch < self.highest_epoch),
+            Order::Newer => reading.record().is_some() && epoch < known_epoch,
         };
         if let Some(record) = reading.record() {
-            self.highest_epoch = self.highest_epoch.max(record.epoch);
             self.cluster = Some(record.cluster.clone());
             self.last_lease = Duration::from_millis(record.lease_ms);
         }

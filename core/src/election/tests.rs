@@ -443,6 +443,22 @@ fn a_hint_does_not_show_that_the_store_can_write() {
     away(&mut story, 60);
 }
 
+/// Found by the testbed's lab: news of a term that the store had forgotten meanwhile arrived late, and its epoch was
+/// used a second time.
+#[test]
+fn an_epoch_that_only_a_stale_reading_showed_is_not_used_again() {
+    let mut story = Story::of("b");
+    story.give(Input::Observed(present(20, record("a", 4, true))));
+    story.give(Input::Observed(present(10, record("c", 9, false))));
+    let verify = story.verify();
+    story.give(Input::Verified(
+        verify,
+        Some(present(20, record("a", 4, true))),
+    ));
+    story.pass(Duration::from_millis(200));
+    assert_eq!(story.swap().2.epoch, 10);
+}
+
 #[test]
 fn a_malformed_record_is_replaced_after_the_wait() {
     let mut story = Story::of("b");

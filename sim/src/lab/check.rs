@@ -110,22 +110,26 @@ impl Lab<'_> {
         self.fail(Property::Stability, "own-swap", what);
     }
 
-    /// Remembers what a manager is shown and since when.
-    pub(super) fn show(&mut self, m: usize, seen: &Seen) {
+    /// Remembers what a manager has reason to believe in, and since when. A hint that shows less may be stale.
+    ///
+    /// `read_at` is when the store was read linearizably.
+    pub(super) fn show(&mut self, m: usize, seen: &Seen, read_at: Option<u64>) {
+        let at = self.now;
         let manager = &mut self.managers[m];
         let since = manager.clock.local(self.now);
         let memory = &mut manager.memory;
         let version = seen.version();
         let epoch = seen.record().map_or(0, |record| record.epoch);
-        if (memory.shown.version, memory.shown.epoch) != (version, epoch) {
-            // The same version with another epoch: the store counts anew.
-            let back = memory.ever_shown && version <= memory.shown.version
-                || (epoch > 0 && epoch < memory.highest_epoch);
+        let less = memory.ever_shown && version <= memory.shown.version;
+        let same = (memory.shown.version, memory.shown.epoch) == (version, epoch);
+        let proven = read_at.is_some_and(|read_at| read_at > memory.shown.at);
+        if !same && (proven || !less) {
             memory.shown = Shown {
                 version,
                 epoch,
                 since,
-                back,
+                at,
+                back: less || (epoch > 0 && epoch < memory.highest_epoch),
             };
         }
         memory.ever_shown |= version.is_some();

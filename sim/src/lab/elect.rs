@@ -251,7 +251,7 @@ impl Lab<'_> {
             Reply::Verified(op, seen, read_at) => return self.verified(m, op, seen, read_at),
             Reply::Swapped(op, version) => (op, None, SwapOutcome::Swapped(version)),
             Reply::Conflict(op, seen) => {
-                let reading = seen.as_ref().map(super::record::Seen::reading);
+                let reading = seen.as_ref().map(|(seen, _)| seen.reading());
                 (op, seen, SwapOutcome::Conflict(reading))
             }
             Reply::NotApplied(op) => (op, None, SwapOutcome::NotApplied),
@@ -263,12 +263,14 @@ impl Lab<'_> {
         if matches!(outcome, SwapOutcome::NotApplied | SwapOutcome::Unknown) {
             self.another_server(m);
         }
-        let foreign = seen.as_ref().is_some_and(|seen| self.told(m, seen, true));
+        let foreign = seen
+            .as_ref()
+            .is_some_and(|(seen, read_at)| self.told(m, seen, Some(*read_at)));
         self.check_granted(m, op, &outcome);
         self.elect(m, Input::Swapped(op, outcome));
         if foreign {
             self.check_stops(m, about);
-        } else if let Some(seen) = &seen {
+        } else if let Some((seen, _)) = &seen {
             self.check_recognised(m, op, seen);
         }
     }
@@ -280,7 +282,7 @@ impl Lab<'_> {
         match &seen {
             None => self.another_server(m),
             Some(seen) => {
-                self.told(m, seen, true);
+                self.told(m, seen, Some(read_at));
                 let own = seen.record().filter(|record| {
                     record.instance == self.managers[m].election.instance() && !record.released
                 });
@@ -294,8 +296,13 @@ impl Lab<'_> {
     }
 
     /// Remembers the epoch of another's record that `m` is told of; whether it is another's.
-    pub(super) fn told(&mut self, m: usize, seen: &super::record::Seen, proven: bool) -> bool {
-        self.show(m, seen);
+    pub(super) fn told(
+        &mut self,
+        m: usize,
+        seen: &super::record::Seen,
+        read_at: Option<u64>,
+    ) -> bool {
+        self.show(m, seen, read_at);
         let manager = &mut self.managers[m];
         let Some(record) = seen.record() else {
             return false;
@@ -305,7 +312,7 @@ impl Lab<'_> {
         }
         let memory = &mut manager.memory;
         memory.told_epoch = memory.told_epoch.max(record.epoch);
-        if proven {
+        if read_at.is_some() {
             memory.proven_epoch = memory.proven_epoch.max(record.epoch);
         }
         true

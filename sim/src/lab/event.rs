@@ -160,7 +160,8 @@ pub(super) enum Ask {
 #[derive(Debug)]
 pub(super) enum Reply {
     Swapped(OpId, Version),
-    Conflict(OpId, Option<Seen>),
+    /// With what a read showed, and when that was.
+    Conflict(OpId, Option<(Seen, u64)>),
     NotApplied(OpId),
     Unknown(OpId),
     Verified(OpId, Option<Seen>, u64),

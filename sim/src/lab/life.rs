@@ -335,7 +335,7 @@ impl Lab<'_> {
             return;
         }
         self.managers[m].watch.known = Some(seen.version);
-        self.told(m, seen, false);
+        self.told(m, seen, None);
         self.give_election(m, Input::Observed(seen.reading()));
         self.watch(m);
     }

@@ -116,8 +116,9 @@ pub(super) struct Shown {
     /// None: no record.
     pub(super) version: Option<Version>,
     pub(super) epoch: u64,
-    /// When it was first shown, on the manager's own clock.
+    /// When it was first shown, on the manager's own clock and in true time.
     pub(super) since: Mono,
+    pub(super) at: u64,
     /// Less than was shown before: it is stale, or the store went back.
     pub(super) back: bool,
 }

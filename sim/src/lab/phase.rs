@@ -144,10 +144,12 @@ impl Lab<'_> {
 
     fn faults_are_over(&mut self) {
         let wait = self.plan.phases.recovery_ms * MS;
-        let settle = if self.plan.faults.is_empty() {
+        let settle = if self.plan.faults.is_empty() && self.plan.knobs.loss_per_mille == 0 {
             0
         } else {
-            self.judge.calm(self.now, false);
+            if !self.plan.faults.is_empty() {
+                self.judge.calm(self.now, false);
+            }
             SETTLE + self.plan.knobs.lease_ms * MS * 2
         };
         self.phase = Phase::Recovery {

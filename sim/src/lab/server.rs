@@ -257,9 +257,9 @@ impl Lab<'_> {
     }
 
     /// The linearizable read after a conflict, which may fail too.
-    fn reread(&mut self) -> Option<Seen> {
+    fn reread(&mut self) -> Option<(Seen, u64)> {
         let reads_refused = self.store.trouble.refuses.contains(&RefuseWhich::Reads);
-        (!reads_refused).then(|| self.store.key.current().clone())
+        (!reads_refused).then(|| (self.store.key.current().clone(), self.now))
     }
 
     /// Swaps: the new version if it was done, and whether the answer gets lost.
