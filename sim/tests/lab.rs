@@ -62,3 +62,43 @@ fn in_calm_weather_nothing_changes() {
         assert_eq!(run.answers.refused, 0);
     }
 }
+
+/// Each bug the lab hunts, and within how many seeds it is noticed; about three times what it takes today.
+const MUTANTS: [(Mutant, u64); 24] = [
+    (Mutant::LeaseFromAnswer, 10),
+    (Mutant::IgnoresConflict, 20),
+    (Mutant::LateAnswersCount, 60),
+    (Mutant::OldEpochsCount, 40),
+    (Mutant::TakesOverEarly, 20),
+    (Mutant::NoClockAllowance, 40),
+    (Mutant::TakesSilenceForDeath, 60),
+    (Mutant::AbsentAtOnce, 150),
+    (Mutant::LapseIsLoss, 40),
+    (Mutant::TrustsRollback, 200),
+    (Mutant::ForgetsEpochs, 200),
+    (Mutant::BelievesReads, 10),
+    (Mutant::SkipsDispatchCheck, 40),
+    (Mutant::NoBackOff, 40),
+    (Mutant::BlindSwap, 10),
+    (Mutant::ForgetsNonces, 120),
+    (Mutant::SkipsVerify, 10),
+    (Mutant::StepDownCompetes, 20),
+    (Mutant::GuardReleasesTheLiving, 10),
+    (Mutant::NoHopLimit, 20),
+    (Mutant::RepeatsOnce, 60),
+    (Mutant::ForgetsKeys, 20),
+    (Mutant::LiesAboutOutcome, 60),
+    (Mutant::HoldsForEver, 80),
+];
+
+#[test]
+fn every_planted_bug_is_noticed() {
+    for (mutant, seeds) in MUTANTS {
+        let noticed = (0..seeds).find_map(|seed| {
+            let violation = drawn(seed, Some(mutant)).violation?;
+            Some((seed, violation.signature()))
+        });
+        println!("{mutant:?}: {noticed:?}");
+        assert!(noticed.is_some(), "{mutant:?} can be planted unnoticed");
+    }
+}

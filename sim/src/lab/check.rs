@@ -6,7 +6,7 @@ use swarm_core::election::lease::beat_interval;
 use swarm_core::election::{Authority, OpId, Record, SwapOutcome, Version};
 use swarm_core::time::{Mono, nanos};
 
-use super::manager::{Load, Shown, Stage, Waiting};
+use super::manager::{Load, Memory, Shown, Stage, Waiting};
 use super::record::Seen;
 use super::{Lab, MS};
 use crate::property::Property;
@@ -54,8 +54,7 @@ impl Lab<'_> {
 
     /// A manager has begun an epoch: it must be above all that it was told of, and above all there were.
     pub(super) fn check_acquired(&mut self, m: usize, epoch: u64) {
-        let memory = &self.managers[m].memory;
-        let told = memory.told_epoch.max(memory.void_epoch);
+        let told = highest_told(&self.managers[m].memory);
         let within = self.plan.within_model();
         // What nobody alive was told of is lost when the store forgets it.
         let highest = if within {
@@ -195,6 +194,15 @@ impl Lab<'_> {
             return;
         }
         self.check_wait(m, local, expected);
+        let told = highest_told(&self.managers[m].memory);
+        if record.beat == 0 && record.epoch <= told {
+            let what = format!(
+                "m{} claims epoch {} after epoch {told}",
+                m + 1,
+                record.epoch
+            );
+            self.fail(Property::EpochOrder, "claim", what);
+        }
         let (now, lease) = (self.now, self.lease());
         let manager = &mut self.managers[m];
         if manager.members.count_ones() < 2 {
@@ -311,4 +319,9 @@ impl Lab<'_> {
             self.fail(Property::StoreLoad, "calm", what);
         }
     }
+}
+
+/// The highest epoch a manager knows to be another's or over.
+fn highest_told(memory: &Memory) -> u64 {
+    memory.told_epoch.max(memory.void_epoch)
 }
