@@ -42,9 +42,19 @@ impl Tap {
     }
 
     /// The epoch in which the manager acts now, by its own clock.
+    ///
+    /// What was let through in the very instant in which the manager resigns leaves in that instant, a moment later and
+    /// still before the release: then the last step counts.
     fn acting(&self) -> Option<u64> {
         let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(seat.as_ref()?.acting()?.epoch)
+        let now = seat.as_ref().and_then(|elector| elector.acting());
+        now.map(|authority| authority.epoch).or_else(|| {
+            let witness = self.witness.lock();
+            let mut before = witness.judge.acting().iter();
+            before
+                .find(|(host, _)| *host == self.host)
+                .map(|(_, epoch)| *epoch)
+        })
     }
 
     fn left(&self, request: &Departure) {
