@@ -3,7 +3,7 @@
 use swarm_core::testbed::Mutant;
 
 use crate::parallel;
-use crate::plan::{Plan, Profile, Tier};
+use crate::plan::{Plan, Tier};
 use crate::report::MutantLine;
 use crate::run::run;
 use crate::trace::Keep;
@@ -13,12 +13,14 @@ mod quarries;
 pub use quarries::QUARRIES;
 
 /// Where a planted bug is hunted, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Quarry {
     /// The bug.
     pub mutant: Mutant,
     /// The tier that has to notice it.
     pub tier: Tier,
+    /// The plan of each seed.
+    pub ground: fn(u64) -> Plan,
     /// Within so many seeds, counted from 0.
     pub seeds_max: u64,
     /// What it does, in words.
@@ -41,7 +43,7 @@ pub fn hunt(
 /// Runs seeds until the bug is noticed.
 fn one(quarry: &Quarry) -> MutantLine {
     let noticed = (0..quarry.seeds_max).find_map(|seed| {
-        let plan = Plan::draw(quarry.tier, seed, Profile::Pr);
+        let plan = (quarry.ground)(seed);
         let violation = run(&plan, Keep::Hash, Some(quarry.mutant)).violation?;
         Some((seed + 1, violation.signature()))
     });
