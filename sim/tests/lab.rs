@@ -6,7 +6,7 @@ use swarm_sim::run::{Run, run};
 use swarm_sim::trace::{Keep, parting};
 
 /// Random plans that must keep every promise.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 100;
 
 fn drawn(seed: u64) -> Run {
     run(&Plan::draw(Tier::Lab, seed, Profile::Pr), Keep::Hash, None)

@@ -40,6 +40,9 @@ use knowledge::{Knowledge, Learnt, Proof};
 use notices::Announced;
 use tenure::Tenure;
 
+/// After a swap was sent, until its answer or the lack of one says more.
+const UNANSWERED: Duration = Duration::from_millis(1);
+
 /// Where a manager stands in the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -320,8 +323,8 @@ impl Election {
             Tenure::Holding(_) | Tenure::Releasing(_) => lease::beat_interval(self.config.lease),
             Tenure::Replica => Duration::from_secs(2),
         };
-        // Two attempts that fail one after the other delay the next one once.
-        if self.retry_at <= self.now {
+        // Two attempts that fail one after the other delay the next one once. An answer may come sooner than `UNANSWERED`.
+        if self.retry_at <= self.now + UNANSWERED {
             self.retry_at = self.now + pause.min(longest);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lease::{beat_interval, operation_timeout, takeover_wait};
 use super::record::{Reading, Record};
 use super::tenure::{Holding, Tenure};
-use super::{Effect, Election};
+use super::{Effect, Election, UNANSWERED};
 use crate::machine::{Effects, Wake};
 use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
@@ -157,8 +157,7 @@ impl Election {
         };
         let record = self.own_record(epoch, beat, false);
         self.swap(record, out);
-        // Until the answer or its absence says more.
-        self.retry_at = self.now + Duration::from_millis(1);
+        self.retry_at = self.now + UNANSWERED;
     }
 
     /// Only as a planted bug: takes a record that names this manager for authority.

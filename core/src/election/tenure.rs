@@ -7,7 +7,7 @@ use super::knowledge::Proof;
 use super::lease::{Authority, beat_interval, operation_timeout};
 use super::notices::{LossReason, Notice};
 use super::record::{Reading, Record, Version};
-use super::{Effect, Election, Resignation};
+use super::{Effect, Election, Resignation, UNANSWERED};
 use crate::machine::{Effects, Wake};
 use crate::testbed::{Mark, Mutant, planted, reach};
 use crate::time::Mono;
@@ -340,7 +340,7 @@ impl Election {
             }
             let record = self.own_record(releasing.epoch, beat + 1, true);
             self.swap(record, out);
-            self.retry_at = self.now + Duration::from_millis(1);
+            self.retry_at = self.now + UNANSWERED;
         }
     }
 

@@ -459,6 +459,25 @@ fn an_epoch_that_only_a_stale_reading_showed_is_not_used_again() {
     assert_eq!(story.swap().2.epoch, 10);
 }
 
+/// Found by the testbed's lab: a store that refused within a millisecond was asked a thousand times a second.
+#[test]
+fn a_swap_that_is_refused_at_once_is_not_repeated_at_once() {
+    let mut story = Story::of("b");
+    story.give(Input::Observed(present(10, record("a", 4, true))));
+    story.pass(Duration::from_millis(30));
+    let (claim, ..) = story.swap();
+    story.give(Input::Swapped(claim, SwapOutcome::NotApplied));
+    assert_eq!(story.pass(Duration::from_millis(99)).swaps(), 0);
+    let mut story = Story::primary("a");
+    story
+        .give(Input::Resign(Resignation::Stop))
+        .give(Input::Flushed);
+    let (release, ..) = story.swap();
+    story.give(Input::Swapped(release, SwapOutcome::NotApplied));
+    assert_eq!(story.pass(Duration::from_millis(99)).swaps(), 0);
+    assert_eq!(story.pass(Duration::from_millis(301)).swaps(), 1);
+}
+
 #[test]
 fn a_malformed_record_is_replaced_after_the_wait() {
     let mut story = Story::of("b");
