@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use swarm_core::testbed::Mutant;
 use swarm_sim::plan::{Fault, Host, How, Op, Plan, RefuseWhich, Topology, Way};
+use swarm_sim::property::Violation;
 use swarm_sim::run::{self, Run};
 use swarm_sim::trace::{Keep, Kind};
 
@@ -331,4 +333,12 @@ fn what_befalls_the_content_of_the_store_breaks_no_promise() {
             Op::Scribble,
         ],
     ));
+}
+
+#[test]
+fn a_guard_that_does_not_wait_for_the_death_of_its_manager_is_noticed() {
+    let mutant = Mutant::GuardReleasesTheLiving;
+    let run = run::run(&plan(90, []), Keep::Hash, Some(mutant));
+    let signature = run.violation.as_ref().map(Violation::signature);
+    assert_eq!(signature.as_deref(), Some("stability.outage"));
 }
