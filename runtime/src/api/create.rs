@@ -129,7 +129,10 @@ impl Api {
                 // The connection broke halfway: the engine knows what came of it.
                 Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message)) => {
                     return match self.made_on(&target, &plan.id).await {
-                        Ok(Some(made)) => Ok(created(&made)),
+                        Ok(Some(made)) => {
+                            self.see(&target, plan, &made).await?;
+                            Ok(created(&made))
+                        }
                         Ok(None) | Err(_) => {
                             Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message))
                         }
@@ -167,9 +170,33 @@ impl Api {
         if let Finished::Engine(_, StatusCode::CREATED, text) = &finished
             && let Some(id) = id_in(text)
         {
-            self.fleet.refresh_container(&target.address, &id).await;
+            self.see(target, plan, &id).await?;
         }
         Ok(finished)
+    }
+
+    /// Makes sure that what is acknowledged can be found: an engine that dies right after a creation keeps the container
+    /// from being seen, and `No such container` would be a lie about it.
+    async fn see(&self, target: &Target, plan: &Plan, id: &str) -> Result<(), ApiError> {
+        self.fleet.refresh_container(&target.address, id).await;
+        if self.known(&plan.id).is_some() {
+            return Ok(());
+        }
+        // Whoever removes a container at once may do so.
+        if let Ok(None) = self.made_on(target, &plan.id).await {
+            return Ok(());
+        }
+        self.fleet.refresh_container(&target.address, id).await;
+        if self.known(&plan.id).is_some() {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "engine {} created container {id} and does not answer any more; look for it before trying again",
+                target.name
+            ),
+        ))
     }
 
     async fn send_create(

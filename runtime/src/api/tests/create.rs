@@ -128,6 +128,32 @@ async fn a_create_whose_answer_was_lost_finds_its_container() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_seen_after_its_creation_is_not_acknowledged() {
+    let rig = Rig::new(1).await;
+    let double = &rig.doubles[0];
+    // Slow enough to die between the creation and the first look at the container.
+    double.set_faults(|faults| faults.latency = Duration::from_millis(200));
+    let headers = [("test-id", "r4")];
+    let text = body(0);
+    let create = rig.send("POST", "/v1.41/containers/create", &headers, &text);
+    let die = async {
+        while double.creates().is_empty() {
+            sleep(&*rig.platform, Duration::from_millis(5)).await;
+        }
+        sleep(&*rig.platform, Duration::from_millis(50)).await;
+        double.set_faults(|faults| faults.stopped = true);
+    };
+    let (reply, ()) = tokio::join!(create, die);
+    assert_eq!(reply.status, 502, "{reply:?}");
+    let id = double.containers()[0].id.clone();
+    let told = format!(
+        "engine node-0 created container {id} and does not answer any more; look for it before trying again"
+    );
+    assert_eq!(reply.message(), told);
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn a_name_in_use_anywhere_is_a_conflict() {
     let rig = Rig::new(2).await;
     rig.create("web", &["top"]).await;
