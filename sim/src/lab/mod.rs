@@ -1,7 +1,7 @@
 //! Tier A: the machines of `core` in a plain event loop.
 //!
 //! Each manager is its election and its proxy, on a clock of its own; a model store, an engine that never fails, guards
-//! and clients stand around them. There is no I/O and no task: everything is an [`event::Event`] at an instant of true
+//! and clients stand around them. There is no I/O and no task: everything is an event at an instant of true
 //! time, and the checks look after each of them.
 //!
 //! Managers, clients and requests are numbers here: places in lists that only grow, so that indexing cannot fail.
