@@ -116,13 +116,15 @@ impl From<Script> for Scenario {
 impl Script {
     /// Begins: three managers, one server of the store, two engines, a reader and a writer; nothing goes wrong.
     pub fn named(name: &str) -> Self {
-        let plan = Plan {
+        let mut plan = Plan {
             // Each story has weather of its own, and keeps it.
             seed: name.bytes().fold(7, |seed: u64, byte| {
                 seed.wrapping_mul(31).wrapping_add(byte.into())
             }) % 1_000_003,
             ..Plan::default()
         };
+        // Half as fine as what random runs have, and no story needs more.
+        plan.knobs.tick_ms = 2;
         Self {
             scenario: Scenario {
                 version: SCENARIO_VERSION,

@@ -20,16 +20,29 @@ fn run(name: &str) -> Run {
     verdict.run
 }
 
+/// The managers as the document numbers them: the first primary, its successor, the other one.
+fn managers(run: &Run) -> [String; 3] {
+    let [first, .., last] = run.terms.as_slice() else {
+        panic!("nobody took over");
+    };
+    let name = |host| run.trace.host(host).to_owned();
+    let (first, last) = (name(first.host), name(last.host));
+    let mut others = ["m1", "m2", "m3"].into_iter();
+    let other = others.find(|other| ![&first, &last].contains(&&(*other).to_owned()));
+    [first, last, other.unwrap().to_owned()]
+}
+
 /// What a manager logged in one of its lives, as its terminal showed it.
-fn terminal(run: &Run, manager: &str, life: u64) -> String {
-    let host = run.trace.id_of(manager);
+fn terminal(run: &Run, number: usize, life: u64) -> String {
+    let managers = managers(run);
+    let host = run.trace.id_of(&managers[number - 1]);
     let mut started = None;
     let mut lines = Vec::new();
     for event in run.trace.events().iter().filter(|event| event.host == host) {
         if event.kind == Kind::Started {
             started = (event.a == life).then_some(event.at);
         } else if event.kind == Kind::Log {
-            lines.extend(started.map(|at| line(event, at)));
+            lines.extend(started.map(|at| line(event, at, &managers)));
         }
     }
     // The document leaves out what is said of engines, too.
@@ -38,7 +51,7 @@ fn terminal(run: &Run, manager: &str, life: u64) -> String {
 }
 
 /// A line in the runtime's own format, with the document's addresses.
-fn line(event: &Event, started: u64) -> String {
+fn line(event: &Event, started: u64, managers: &[String]) -> String {
     let mut words: Vec<&str> = event.text.split(' ').collect();
     let mut fields = BTreeMap::new();
     for key in ["proto", "addr"] {
@@ -48,7 +61,7 @@ fn line(event: &Event, started: u64) -> String {
         if let Some(at) = at {
             let value = words.remove(at).trim_start_matches(key);
             let value = value.trim_start_matches('=').trim_matches('"');
-            fields.insert(key, Value::Text(value.replace("0.0.0.0", "")));
+            fields.insert(key, Value::Text(value.to_owned()));
         }
     }
     let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info];
@@ -56,17 +69,18 @@ fn line(event: &Event, started: u64) -> String {
         level: levels[usize::try_from(event.a).unwrap() - 1],
         since_start: Duration::from_nanos(event.at - started),
         wall: Wall(0),
-        message: with_addresses(&words.join(" ")),
+        message: with_addresses(words.join(" "), managers),
         fields,
     };
     let line = record.line(Format::Terminal { color: false });
     format!("{}\n", line.trim_end())
 }
 
-fn with_addresses(text: &str) -> String {
-    (1..=3).fold(text.to_owned(), |text, n| {
-        let address = format!("192.168.42.{}:4000", 199 + n);
-        text.replace(&format!("m{n}:4000"), &address)
+fn with_addresses(text: String, managers: &[String]) -> String {
+    let numbered = managers.iter().enumerate();
+    numbered.fold(text, |text, (at, manager)| {
+        let address = format!("192.168.42.{}:4000", 200 + at);
+        text.replace(&format!("{manager}:4000"), &address)
     })
 }
 
@@ -105,9 +119,9 @@ const MANAGER_3: &[&str] = &[
 fn the_logs_are_those_of_the_document() {
     for name in ["document_failover", "document_failover_by_kill"] {
         let run = run(name);
-        says(&terminal(&run, "m1", 1), MANAGER_1);
-        says(&terminal(&run, "m2", 2), MANAGER_2);
-        says(&terminal(&run, "m3", 2), MANAGER_3);
+        says(&terminal(&run, 1, 1), MANAGER_1);
+        says(&terminal(&run, 2, 2), MANAGER_2);
+        says(&terminal(&run, 3, 2), MANAGER_3);
     }
 }
 
@@ -115,11 +129,10 @@ fn the_logs_are_those_of_the_document() {
 fn the_whole_story_on_three_terminals() {
     let run = run("document_failover");
     let mut text = String::new();
-    for (manager, life) in [("m1", 1), ("m2", 2), ("m3", 2), ("m1", 2)] {
-        let prompt = manager.replace('m', "manager-");
+    for (manager, life) in [(1, 1), (2, 2), (3, 2), (1, 2)] {
         let _ = writeln!(
             text,
-            "user@{prompt} $ swarm manage -H :4000 --replication …"
+            "user@manager-{manager} $ swarm manage -H :4000 --replication …"
         );
         text.push_str(&terminal(&run, manager, life));
     }

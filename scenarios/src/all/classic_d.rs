@@ -33,7 +33,8 @@ pub(super) fn tell() -> Scripts {
             .expect(keeps_its_epoch())
             .expect(serves_within(1, 5.secs())),
         defect("d03_empty_listing")
-            .story("D3: the store comes back empty, the list of engines with it: no engine is dropped at once.")
+            .story("D3: the store comes back empty, the list of engines with it: no engine is dropped at once, and managers say why.")
+            .agents()
             .at(4.secs())
             .op(Op::Wipe)
             .expect(reaches(Mark::RecordVanished))

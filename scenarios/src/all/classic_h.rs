@@ -93,7 +93,8 @@ fn serving() -> Scripts {
             .kill_with_guard(primary())
             .lasting(8.secs())
             .expect(took_over_within_budget())
-            .expect(reaches(Mark::Held))
+            .expect(slowest_takes(1_500.ms()))
+            .expect(answered_within(5.secs()))
             .expect(never_reaches(Mark::GivenUp)),
         defect("h08_tunnels_to_the_old_primary")
             .story("H8: tunnels, event streams and uploads through every manager when the primary changes three times: tunnels end, streams resume.")

@@ -171,7 +171,6 @@ fn proxies() -> Scripts {
             .isolate(store(1))
             .lasting(12.secs())
             .expect(keeps_its_epoch())
-            .expect(reaches(Mark::Held))
             .expect(reaches(Mark::GivenUp))
             .expect(refused_at_least(3))
             .expect(serves_again_within(1, 5.secs())),

@@ -84,7 +84,7 @@ fn streams() -> Scripts {
             .expect(took_over_within_budget())
             .expect(terms(3))
             .expect(dispatches_at_least(100))
-            .expect(reaches(Mark::Held)),
+            .expect(slowest_takes(1_500.ms())),
         clients("readers_at_replicas_see_nothing_of_a_clean_stop")
             .story("Clients read at the second and third manager while the first one, the primary, is stopped.")
             .clients(3, 0)
@@ -135,7 +135,7 @@ fn engines() -> Scripts {
             .expect(dispatches_at_least(20)),
         clients("engine_loses_power_with_the_primary")
             .story("The primary and an engine lose their power together, as when a rack does: the other engine works on under the next primary.")
-            .clients(1, 3)
+            .clients(3, 3)
             .refresh(1.secs())
             .at(2.secs())
             .power_loss(primary())

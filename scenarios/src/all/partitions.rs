@@ -85,7 +85,6 @@ fn of_others() -> Scripts {
             .expect(took_over_within_budget())
             .expect(stops_within(1, 2_060.ms()))
             .expect(terms(2))
-            .expect(reaches(Mark::TookOverLive))
             .expect(old_primary_is_replica()),
         partition("primary_cut_off_from_a_replica")
             .story("A replica does not reach the primary for 8 s, both reach the store: the primary stays, and the replica's clients wait.")

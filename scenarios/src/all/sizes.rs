@@ -1,7 +1,5 @@
 //! Clusters of other sizes, and other leases.
 
-use swarm_core::testbed::Mark;
-
 use super::Scripts;
 use crate::expect::*;
 use crate::scenario::Scenario;
@@ -77,8 +75,7 @@ pub(super) fn tell() -> Scripts {
             .terminate(primary())
             .lasting(3.secs())
             .expect(took_over_within_budget())
-            .expect(terms(2))
-            .expect(reaches(Mark::TookOverReleased)),
+            .expect(terms(2)),
         size("three_store_servers")
             .story("Three servers of the store, one of them dies, the primary's power fails, the server comes back.")
             .stores(3)

@@ -1,7 +1,7 @@
 //! Writes that are slow, refused, or whose outcome nobody learns.
 
 use swarm_core::testbed::Mark;
-use swarm_sim::plan::RefuseWhich;
+use swarm_sim::plan::{Op, RefuseWhich};
 
 use super::Scripts;
 use super::lines::{LAPSED, LOST};
@@ -25,7 +25,10 @@ pub(super) fn tell() -> Scripts {
 fn lost() -> Scripts {
     vec![
         writes("reply_lost_after_renewal")
-            .story("The answers to three renewals that were applied are lost: the primary recognises its own record and goes on.")
+            .story("The answers to three renewals that were applied are lost, and the watch does not show them: the primary recognises its own record and goes on.")
+            .at(1.secs())
+            .op(Op::DeafWatches)
+            .lasting(5.secs())
             .at(2.secs())
             .replies_lost(3)
             .expect(keeps_its_epoch())
@@ -48,7 +51,7 @@ fn lost() -> Scripts {
             .replies_lost(1)
             .expect(terms(2))
             .expect(took_over_within(1, 5.secs()))
-            .expect(reaches(Mark::TookOverLive)),
+            .expect(reaches(Mark::ClaimResumed)),
         writes("acquisition_lost")
             .story("The primary's power fails and the successor's claim is lost before it is applied: it claims again.")
             .at(2.secs())
