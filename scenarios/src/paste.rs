@@ -2,6 +2,9 @@
 
 use swarm_sim::plan::{Knobs, Op, Phases, Plan, Topology, Workload};
 
+use crate::scenario::Scenario;
+use crate::script::Script;
+
 /// The scenario that runs `plan`, as Rust. `name` may be anything; it becomes a name.
 #[must_use]
 pub fn as_code(name: &str, plan: &Plan, story: &str) -> String {
@@ -79,7 +82,7 @@ fn topology(now: &Topology) -> Vec<String> {
 }
 
 fn knobs(now: &Knobs) -> Vec<String> {
-    let usual = Knobs::default();
+    let usual = Scenario::from(Script::named("")).plan.knobs;
     let latency = (now.latency_min_us, now.latency_max_us);
     let calls = [
         if_differs(
@@ -233,6 +236,7 @@ mod tests {
             .seed(7)
             .stores(3)
             .lease(700.ms())
+            .tick(1.ms())
             .streams(1)
             .at(2.secs()).op(PowerLoss { host: Primary }).lasting(5.secs())
             .at(2500.ms()).op(Cut { from: Manager(2), to: Store(1), way: Forth, how: Refuse }).lasting(700.ms())
@@ -246,6 +250,7 @@ mod tests {
             .seed(7)
             .stores(3)
             .lease(700.ms())
+            .tick(1.ms())
             .streams(1)
             .at(2.secs())
             .op(PowerLoss { host: Primary })

@@ -22,11 +22,11 @@ fn run(name: &str) -> Run {
 
 /// The managers as the document numbers them: the first primary, its successor, the other one.
 fn managers(run: &Run) -> [String; 3] {
-    let [first, .., last] = run.terms.as_slice() else {
-        panic!("nobody took over");
-    };
-    let name = |host| run.trace.host(host).to_owned();
-    let (first, last) = (name(first.host), name(last.host));
+    let mut acted = run
+        .terms
+        .iter()
+        .map(|term| run.trace.host(term.host).to_owned());
+    let (first, last) = (acted.next().unwrap(), acted.next().unwrap());
     let mut others = ["m1", "m2", "m3"].into_iter();
     let other = others.find(|other| ![&first, &last].contains(&&(*other).to_owned()));
     [first, last, other.unwrap().to_owned()]
