@@ -95,7 +95,7 @@ impl Lab<'_> {
         if lately.all(|sent| sent.op != op) {
             return;
         }
-        let void = sent.epoch <= memory.void_epoch.max(memory.told_epoch);
+        let void = sent.epoch <= memory.void_epoch.max(memory.knows.told_epoch);
         let news = seen.version >= self.store.key.current().version;
         let until = manager.authority.map(|authority| authority.until);
         if void || !news || manager.stopping.is_some() || until >= Some(sent.at + lease) {
@@ -119,20 +119,20 @@ impl Lab<'_> {
         let memory = &mut manager.memory;
         let version = seen.version();
         let epoch = seen.record().map_or(0, |record| record.epoch);
-        let less = memory.ever_shown && version <= memory.shown.version;
-        let same = (memory.shown.version, memory.shown.epoch) == (version, epoch);
-        let proven = read_at.is_some_and(|read_at| read_at > memory.shown.at);
+        let less = memory.knows.ever_shown && version <= memory.knows.shown.version;
+        let same = (memory.knows.shown.version, memory.knows.shown.epoch) == (version, epoch);
+        let proven = read_at.is_some_and(|read_at| read_at > memory.knows.shown.at);
         if !same && (proven || !less) {
-            memory.shown = Shown {
+            memory.knows.shown = Shown {
                 version,
                 epoch,
                 since,
                 at,
-                back: less || (epoch > 0 && epoch < memory.highest_epoch),
+                back: less || (epoch > 0 && epoch < memory.knows.highest_epoch),
             };
         }
-        memory.ever_shown |= version.is_some();
-        memory.highest_epoch = memory.highest_epoch.max(epoch);
+        memory.knows.ever_shown |= version.is_some();
+        memory.knows.highest_epoch = memory.knows.highest_epoch.max(epoch);
     }
 
     /// An answer to a swap, if it says that one of the manager's own was done, gives it a lease from its sending on.
@@ -156,9 +156,9 @@ impl Lab<'_> {
     pub(super) fn check_authority(&mut self, m: usize, authority: Authority) {
         let memory = &self.managers[m].memory;
         let known = if self.plan.within_model() {
-            memory.told_epoch
+            memory.knows.told_epoch
         } else {
-            memory.proven_epoch
+            memory.knows.proven_epoch
         };
         if authority.until > memory.granted {
             let what = format!(
@@ -228,7 +228,7 @@ impl Lab<'_> {
 
     /// What vanished or went back is replaced after a wait only.
     fn check_wait(&mut self, m: usize, local: Mono, expected: Option<Version>) {
-        let shown = self.managers[m].memory.shown;
+        let shown = self.managers[m].memory.knows.shown;
         // Computed here, so that a bug planted in the formula shows.
         let wait = self.lease() * 1_020 / 980;
         let waited = local.since(shown.since);
@@ -247,7 +247,7 @@ impl Lab<'_> {
 
     /// A change may leave only on the word of a linearizable read that began after the change had arrived.
     pub(super) fn check_confirmed(&mut self, m: usize, waiting: &Waiting, epoch: u64) {
-        let (read_at, confirmed) = self.managers[m].memory.confirmed;
+        let (read_at, confirmed) = self.managers[m].memory.knows.confirmed;
         if self.plan.knobs.verify && (confirmed != epoch || read_at < waiting.arrived) {
             let what = format!(
                 "m{} lets a change of epoch {epoch} through that the store has not confirmed since it arrived",
@@ -323,5 +323,5 @@ impl Lab<'_> {
 
 /// The highest epoch a manager knows to be another's or over.
 fn highest_told(memory: &Memory) -> u64 {
-    memory.told_epoch.max(memory.void_epoch)
+    memory.knows.told_epoch.max(memory.void_epoch)
 }

@@ -8,7 +8,7 @@ use swarm_core::testbed::{Mutant, planted};
 use swarm_core::time::{Mono, nanos};
 
 use super::event::{Ask, Event, Process, Reply};
-use super::manager::{Leads, Op, OpKind, Sent, Stage, Waiting};
+use super::manager::{Knows, Leads, Op, OpKind, Sent, Stage, Waiting};
 use super::{Lab, MS};
 use crate::trace::Kind;
 
@@ -263,11 +263,15 @@ impl Lab<'_> {
         if matches!(outcome, SwapOutcome::NotApplied | SwapOutcome::Unknown) {
             self.another_server(m);
         }
+        let before = self.taken_in(m);
         let foreign = seen
             .as_ref()
             .is_some_and(|(seen, read_at)| self.told(m, seen, Some(*read_at)));
         self.check_granted(m, op, &outcome);
         self.elect(m, Input::Swapped(op, outcome));
+        if self.is_ignored(m, before) {
+            return;
+        }
         if foreign {
             self.check_stops(m, about);
         } else if let Some((seen, _)) = &seen {
@@ -279,6 +283,7 @@ impl Lab<'_> {
         if self.end_op(m, op).is_none() {
             return;
         }
+        let before = self.taken_in(m);
         match &seen {
             None => self.another_server(m),
             Some(seen) => {
@@ -287,12 +292,29 @@ impl Lab<'_> {
                     record.instance == self.managers[m].election.instance() && !record.released
                 });
                 if let Some(record) = own {
-                    self.managers[m].memory.confirmed = (read_at, record.epoch);
+                    self.managers[m].memory.knows.confirmed = (read_at, record.epoch);
                 }
             }
         }
         let reading = seen.as_ref().map(super::record::Seen::reading);
         self.elect(m, Input::Verified(op, reading));
+        self.is_ignored(m, before);
+    }
+
+    /// What a manager knows, and how many answers it has found stale.
+    fn taken_in(&self, m: usize) -> (Knows, u64) {
+        let manager = &self.managers[m];
+        (manager.memory.knows, manager.election.stale_answers())
+    }
+
+    /// Whether the machine did not take an answer in, because it had waited too long for it: then it was not told.
+    fn is_ignored(&mut self, m: usize, (knows, stale): (Knows, u64)) -> bool {
+        let manager = &mut self.managers[m];
+        let ignored = manager.election.stale_answers() > stale;
+        if ignored {
+            manager.memory.knows = knows;
+        }
+        ignored
     }
 
     /// Remembers the epoch of another's record that `m` is told of; whether it is another's.
@@ -311,9 +333,9 @@ impl Lab<'_> {
             return false;
         }
         let memory = &mut manager.memory;
-        memory.told_epoch = memory.told_epoch.max(record.epoch);
+        memory.knows.told_epoch = memory.knows.told_epoch.max(record.epoch);
         if read_at.is_some() {
-            memory.proven_epoch = memory.proven_epoch.max(record.epoch);
+            memory.knows.proven_epoch = memory.knows.proven_epoch.max(record.epoch);
         }
         true
     }

@@ -123,27 +123,33 @@ pub(super) struct Shown {
     pub(super) back: bool,
 }
 
+/// What a life was told by the store, as far as its machine took it in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Knows {
+    /// The highest epoch of others.
+    pub(super) told_epoch: u64,
+    /// The highest epoch of another's record that a linearizable read showed.
+    pub(super) proven_epoch: u64,
+    /// The latest linearizable read that showed its own record: when the store was read, and the epoch.
+    pub(super) confirmed: (u64, u64),
+    pub(super) shown: Shown,
+    pub(super) ever_shown: bool,
+    pub(super) highest_epoch: u64,
+}
+
 /// What the checks remember of a life.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
-    /// The highest epoch of others it was told of.
-    pub(super) told_epoch: u64,
+    pub(super) knows: Knows,
     /// The highest epoch of its own that it lost or gave up.
     pub(super) void_epoch: u64,
     /// When it lost the lease against its will: true time, own time.
     pub(super) lost_at: Option<(u64, Mono)>,
     /// When it was last told to step down, on its own clock.
     pub(super) stepped_down: Option<Mono>,
-    /// The latest linearizable read that showed its own record: when the store was read, and the epoch.
-    pub(super) confirmed: (u64, u64),
     pub(super) sent: VecDeque<Sent>,
     /// The end of the lease that answers to its own swaps have given it.
     pub(super) granted: Mono,
-    pub(super) shown: Shown,
-    pub(super) ever_shown: bool,
-    pub(super) highest_epoch: u64,
-    /// The highest epoch of another's record that a linearizable read showed.
-    pub(super) proven_epoch: u64,
 }
 
 pub(super) struct Manager {
