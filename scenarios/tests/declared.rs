@@ -2,20 +2,18 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "scenarios are run on two threads, and wall time is only shown"
+    reason = "which scenarios to play is told by the environment"
 )]
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use swarm_scenarios::{Scenario, all, check, corpus};
-use swarm_sim::run;
+use swarm_sim::stopwatch::Stopwatch;
 use swarm_sim::trace::Keep;
+use swarm_sim::{parallel, run};
 
 /// One line of the table.
 struct Line {
@@ -26,7 +24,7 @@ struct Line {
 }
 
 fn play(scenario: &Scenario) -> Line {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let verdict = check(scenario, Keep::Story, None);
     let run = &verdict.run;
     let failover = run.failovers.last();
@@ -57,23 +55,7 @@ fn play(scenario: &Scenario) -> Line {
 
 /// Plays scenarios on two threads; the lines are in the order of the scenarios.
 fn play_all(scenarios: &[Scenario]) -> Vec<Line> {
-    let next = AtomicUsize::new(0);
-    let lines = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(scenario) = scenarios.get(at) else {
-                        break;
-                    };
-                    let line = play(scenario);
-                    lines.lock().unwrap().insert(at, line);
-                }
-            });
-        }
-    });
-    lines.into_inner().unwrap().into_values().collect()
+    parallel::map(scenarios, 2, play)
 }
 
 fn golden_path() -> PathBuf {

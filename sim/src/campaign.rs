@@ -34,8 +34,6 @@ pub struct Campaign {
     pub budget: Option<Duration>,
     /// A planted bug.
     pub mutant: Option<Mutant>,
-    /// No run begins after one has failed.
-    pub stop_at_failure: bool,
     /// Whether a share of the runs is made twice.
     pub recheck: bool,
 }
@@ -82,9 +80,7 @@ impl Outcome {
     /// The hash over all runs in the order of seeds.
     #[must_use]
     pub fn hash(&self) -> RunHash {
-        let mix = |whole: u128, done: &Done| {
-            (whole ^ done.hash.0).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-        };
+        let mix = |whole: u128, done: &Done| (whole ^ done.hash.0).wrapping_mul(RunHash::PRIME);
         RunHash(self.done.iter().fold(0, mix))
     }
 
@@ -128,23 +124,18 @@ impl Campaign {
     pub fn run(&self, mut watch: impl FnMut(&Progress, &Done)) -> Outcome {
         let stopwatch = Stopwatch::start();
         let next = AtomicU64::new(self.seeds.start);
-        let stop = AtomicU64::new(0);
         let mut outcome = Outcome::default();
         std::thread::scope(|scope| {
             let (sender, results) = mpsc::channel();
             for _ in 0..self.jobs.max(1) {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let (sender, next) = (sender.clone(), &next);
                 scope.spawn(move || {
-                    while stop.load(Ordering::Relaxed) == 0 && !self.is_over(&stopwatch) {
+                    while !self.is_over(&stopwatch) {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
                         if seed >= self.seeds.end {
                             break;
                         }
-                        let result = self.one(seed);
-                        if self.stop_at_failure && result.0.violation.is_some() {
-                            stop.store(1, Ordering::Relaxed);
-                        }
-                        if sender.send(result).is_err() {
+                        if sender.send(self.one(seed)).is_err() {
                             break;
                         }
                     }

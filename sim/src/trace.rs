@@ -106,10 +106,12 @@ impl fmt::Display for RunHash {
 }
 
 impl RunHash {
+    /// The prime of FNV in 128 bits.
+    pub(crate) const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
     /// FNV-1a over 64-bit words, in 128 bits: the same on every platform.
     fn feed(&mut self, word: u64) {
-        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        self.0 = (self.0 ^ u128::from(word)).wrapping_mul(PRIME);
+        self.0 = (self.0 ^ u128::from(word)).wrapping_mul(Self::PRIME);
         self.0 ^= self.0 >> 67;
     }
 

@@ -22,7 +22,6 @@ pub(super) fn run(library: &dyn Library, tier: Tier, batch: &Batch) -> anyhow::R
         jobs: jobs(batch.jobs),
         budget: batch.budget,
         mutant: batch.mutant,
-        stop_at_failure: false,
         recheck: true,
     };
     let outcome = show_campaign(&campaign);

@@ -33,7 +33,6 @@ pub(super) fn run(bench: &Bench) -> anyhow::Result<u8> {
             jobs: 1,
             budget: Some(length),
             mutant: None,
-            stop_at_failure: false,
             recheck: false,
         };
         let outcome = campaign.run(|_, _| {});

@@ -36,7 +36,6 @@ pub(super) fn run(library: &dyn Library, prove: &Prove) -> anyhow::Result<u8> {
             jobs,
             budget: None,
             mutant: None,
-            stop_at_failure: false,
             recheck: true,
         };
         let outcome = show_campaign(&campaign);
