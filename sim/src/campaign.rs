@@ -105,8 +105,6 @@ impl Outcome {
 pub struct Progress {
     /// Runs that ended.
     pub runs: u64,
-    /// Runs there will be at the most.
-    pub of: u64,
     /// Runs that failed.
     pub failed: u64,
     /// Simulated nanoseconds.
@@ -142,10 +140,7 @@ impl Campaign {
                 });
             }
             drop(sender);
-            let mut progress = Progress {
-                of: self.seeds.end.saturating_sub(self.seeds.start),
-                ..Progress::default()
-            };
+            let mut progress = Progress::default();
             for (done, coverage) in results {
                 progress.runs += 1;
                 progress.simulated += done.simulated;
