@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swarm_sim::plan::{PLAN_VERSION, Plan};
+use swarm_sim::trace::RunHash;
 
 use crate::scenario::{ScenarioError, known_version};
 
@@ -62,6 +63,13 @@ impl CorpusEntry {
         known_version("plan", entry.plan.version, PLAN_VERSION)?;
         entry.plan.check()?;
         Ok(entry)
+    }
+
+    /// What the file of an entry that broke `signature` is called.
+    #[must_use]
+    pub fn file_name(&self, signature: &str) -> String {
+        let hash = RunHash::of_text(&self.plan.to_json()).to_string();
+        format!("{signature}-{}.json", hash.get(..8).unwrap_or_default())
     }
 
     /// The text [`CorpusEntry::parse`] reads.

@@ -1,8 +1,11 @@
 //! `swarm-sim`: the testbed's command line, with the declared scenarios. See `swarm-sim --help`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use swarm_core::testbed::Mutant;
+use swarm_scenarios::corpus::Found;
 use swarm_scenarios::{CorpusEntry, Scenario, all, as_code, check, corpus};
 use swarm_sim::cli::{self, Library};
 use swarm_sim::plan::Plan;
@@ -69,6 +72,28 @@ impl Library for Declared {
             (line, entry.plan)
         };
         Ok(entries.into_iter().map(line).collect())
+    }
+
+    fn keep(
+        &self,
+        signature: &str,
+        commit: String,
+        plan: &Plan,
+        why: &str,
+    ) -> anyhow::Result<PathBuf> {
+        let entry = CorpusEntry {
+            plan: plan.clone(),
+            found: Found {
+                commit,
+                seed: plan.seed,
+            },
+            fixed: String::new(),
+            why: why.to_owned(),
+        };
+        let path = corpus::folder().join(entry.file_name(signature));
+        std::fs::write(&path, entry.to_json())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
     }
 
     fn as_code(&self, name: &str, plan: &Plan, violation: &Violation) -> String {

@@ -127,6 +127,8 @@ fn compare_with_golden(lines: &[Line], golden: &BTreeMap<&str, &str>) {
 #[test]
 fn the_corpus_stays_mended() {
     for (file, entry) in corpus::load(&corpus::folder()).unwrap() {
+        let signature = file.rsplit_once('-').unwrap().0;
+        assert_eq!(file, entry.file_name(signature), "the name tells the plan");
         let run = run::run(&entry.plan, Keep::Hash, None);
         if let Some(violation) = run.violation {
             panic!("{file}: {violation}\n{}", entry.why);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use swarm_core::election::lease::{CLOCK_RATE_ERROR_PER_MILLE, takeover_wait};
+use swarm_core::election::lease::{
+    CLOCK_RATE_ERROR_PER_MILLE, beat_interval, operation_timeout, takeover_wait,
+};
 use swarm_core::time::nanos;
 
 use crate::plan::{Family, Host, Op, Plan};
@@ -13,6 +15,8 @@ use crate::trace::HostId;
 
 /// After the last fault managers may still have a wait of their own to sit out, and back-offs of up to 10 s.
 const SETTLE: Duration = Duration::from_secs(12);
+/// After a reply that got lost nobody tries again for longer than this, beyond what the lease says.
+const LOST_REPLY_BACK_OFF: Duration = Duration::from_millis(2_050);
 /// Two store outages closer than this may catch the holder between two tries; no promise is made for that.
 const OUTAGES_APART_MS: u64 = 9_000;
 
@@ -113,6 +117,21 @@ fn frozen(plan: &Plan) -> Duration {
     Duration::from_millis(frozen.map(|fault| fault.lasts_ms).sum())
 }
 
+/// How long claims may take to use up the replies that are still to be lost: each costs its answer's time, a back-off,
+/// and as long as a holder gets to come back.
+fn lingering(plan: &Plan) -> Duration {
+    let lease = Duration::from_millis(plan.knobs.lease_ms);
+    let each = operation_timeout(lease) * 2 + beat_interval(lease) + LOST_REPLY_BACK_OFF;
+    let lost = plan.faults.iter().map(|fault| {
+        if let Op::LostReplies { count, .. } = fault.op {
+            count
+        } else {
+            0
+        }
+    });
+    each.saturating_mul(u32::try_from(lost.sum::<u64>()).unwrap_or(u32::MAX))
+}
+
 /// The drill under way.
 #[derive(Clone, Debug)]
 struct Drill {
@@ -135,8 +154,8 @@ pub struct Judge {
     terms: Vec<Term>,
     /// Who acts beside a newer primary, and since when.
     overlaps: BTreeMap<(HostId, u64), u64>,
-    /// Faults that have begun and not ended.
-    active: usize,
+    /// How long faults without an end of their own may bite on.
+    lingering: Duration,
     /// From then on only a drill may change the primary.
     calm_from: Option<u64>,
     drill: Option<Drill>,
@@ -161,7 +180,7 @@ impl Judge {
             acting: Vec::new(),
             terms: Vec::new(),
             overlaps: BTreeMap::new(),
-            active: 0,
+            lingering: lingering(plan),
             calm_from: None,
             drill: None,
             failovers: Vec::new(),
@@ -210,20 +229,14 @@ impl Judge {
         let settle = if settled {
             0
         } else {
-            nanos(SETTLE) + nanos(self.budgets.host_loss)
+            nanos((SETTLE + self.budgets.host_loss).saturating_add(self.lingering))
         };
-        self.calm_from = Some(now + settle);
+        self.calm_from = Some(now.saturating_add(settle));
     }
 
     /// A fault begins: anything may change.
     pub fn fault_began(&mut self) {
-        self.active += 1;
         self.calm_from = None;
-    }
-
-    /// A fault ends.
-    pub fn fault_ended(&mut self) {
-        self.active = self.active.saturating_sub(1);
     }
 
     /// The drill begins: somebody else than `victim` must act within the budget of `op`.

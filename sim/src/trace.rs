@@ -106,8 +106,18 @@ impl fmt::Display for RunHash {
 }
 
 impl RunHash {
+    /// The offset of FNV in 128 bits.
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     /// The prime of FNV in 128 bits.
     pub(crate) const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
+    /// The hash of a text.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        let mut hash = Self(Self::OFFSET);
+        hash.feed_text(text);
+        hash
+    }
 
     /// FNV-1a over 64-bit words, in 128 bits: the same on every platform.
     fn feed(&mut self, word: u64) {
@@ -164,7 +174,7 @@ impl Trace {
     /// An empty trace of a run on `hosts`.
     #[must_use]
     pub fn new(keep: Keep, hosts: Vec<String>) -> Self {
-        let mut hash = RunHash(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        let mut hash = RunHash(RunHash::OFFSET);
         for host in &hosts {
             hash.feed_text(host);
         }

@@ -306,6 +306,9 @@ impl Election {
                 }
             }
         }
+        if self.knowledge.version() != attempt.known {
+            self.renew_at_once(attempt.record.epoch);
+        }
     }
 
     fn note_success(&mut self) {

@@ -212,6 +212,18 @@ impl Election {
         self.postpone_beat();
     }
 
+    /// A renewal met an earlier one of this manager's own: what is left of the lease counts from that one.
+    pub(super) fn renew_at_once(&mut self, epoch: u64) {
+        let patience = operation_timeout(self.config.lease);
+        let mut in_flight = self.attempts.in_flight(epoch, self.now - patience);
+        if in_flight.next().is_none()
+            && let Tenure::Holding(holding) = &mut self.tenure
+            && holding.epoch == epoch
+        {
+            holding.next_beat = holding.next_beat.min(self.now);
+        }
+    }
+
     fn postpone_beat(&mut self) {
         let next = self.now + beat_interval(self.config.lease);
         if let Tenure::Holding(holding) = &mut self.tenure {

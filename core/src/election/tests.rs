@@ -288,6 +288,28 @@ fn a_conflict_that_shows_an_own_nonce_is_a_success_counted_from_that_sending() {
 }
 
 #[test]
+fn a_renewal_that_met_an_own_one_is_repeated_at_once() {
+    let mut story = Story::primary("a");
+    story.pass(LEASE / 5);
+    let (first, _, record) = story.swap();
+    // A stopped process finds two things due when it goes on: the next renewal, and the answer to the last.
+    story.now += LEASE * 3 / 4;
+    story.pass(Duration::ZERO);
+    let (second, _, _) = story.swap();
+    story.give(Input::Swapped(first, SwapOutcome::Swapped(Version(7))));
+    let shown = SwapOutcome::Conflict(Some(present(7, record)));
+    story.give(Input::Swapped(second, shown));
+    story.pass(Duration::ZERO);
+    assert_eq!(
+        story.swap().1,
+        Some(Version(7)),
+        "the lease is short by now"
+    );
+    story.pass(LEASE / 10);
+    assert_eq!(story.swaps(), 0, "and no more than that");
+}
+
+#[test]
 fn a_store_outage_pauses_mutations_and_changes_no_primary() {
     let mut story = Story::primary("a");
     for _ in 0..40 {

@@ -21,18 +21,25 @@ pub(super) fn empty(profile: &str) -> Report {
     }
 }
 
+/// The first line of what a program prints, if it is there and succeeds.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output
+        .status
+        .success()
+        .then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The commit of the tree this runs in; empty outside one.
+pub(super) fn commit() -> String {
+    first_line("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_default()
+}
+
 fn tool(profile: &str) -> Tool {
-    let first_line = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        output
-            .status
-            .success()
-            .then(|| text.lines().next().unwrap_or_default().to_owned())
-    };
     Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: first_line("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
+        commit: commit(),
         dirty: first_line("git", &["status", "--porcelain"]).is_some_and(|line| !line.is_empty()),
         rustc: first_line("rustc", &["--version"]).unwrap_or_default(),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),

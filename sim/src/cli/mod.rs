@@ -48,6 +48,19 @@ pub trait Library: Sync {
     /// A file that is not an entry of the corpus.
     fn corpus(&self) -> anyhow::Result<Vec<(CorpusLine, Plan)>>;
 
+    /// Puts a minimised plan that breaks `signature` into the corpus, found at `commit`, with the reason why; where it
+    /// is now.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    fn keep(
+        &self,
+        signature: &str,
+        commit: String,
+        plan: &Plan,
+        why: &str,
+    ) -> anyhow::Result<PathBuf>;
+
     /// A plan as a scenario to paste.
     fn as_code(&self, name: &str, plan: &Plan, violation: &Violation) -> String;
 }
@@ -181,6 +194,9 @@ struct Shrink {
     /// Write the plan there instead of to standard output.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Put the plan into the corpus, with this sentence on what went wrong.
+    #[arg(long, value_name = "WHY", conflicts_with = "mutant")]
+    keep: Option<String>,
 }
 
 #[derive(Args)]

@@ -1,10 +1,12 @@
 //! `replay`, `shrink`, `explain` and `diff`: one plan at a time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use swarm_core::testbed::Mutant;
 
+use super::assemble::commit;
 use super::{Diff, Library, One, Replay, Shrink};
 use crate::campaign::difference;
 use crate::findings::tell;
@@ -70,8 +72,7 @@ pub(super) fn replay(library: &dyn Library, replay: &Replay) -> anyhow::Result<u
         whole.answers
     );
     if let Some(path) = &replay.svg {
-        std::fs::write(path, svg::timeline(&plan, &whole))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &svg::timeline(&plan, &whole))?;
     }
     Ok(verdict(&whole))
 }
@@ -118,17 +119,31 @@ pub(super) fn shrink(library: &dyn Library, shrink: &Shrink) -> anyhow::Result<u
         shrunk.faults_before,
         shrunk.tries
     );
+    let name = violation.signature();
+    if let Some(why) = &shrink.keep {
+        let file = library.keep(&name, commit(), &shrunk.plan, why)?;
+        eprintln!(
+            "kept as {}: name the commit that mends it there",
+            file.display()
+        );
+    }
     match &shrink.out {
-        Some(path) => std::fs::write(path, shrunk.plan.to_json())
-            .with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => write(path, &shrunk.plan.to_json())?,
         None => say!("{}", shrunk.plan.to_json().trim_end()),
     }
-    let name = violation.signature();
     eprintln!(
         "{}",
         library.as_code(&name, &shrunk.plan, &shrunk.violation)
     );
     Ok(0)
+}
+
+/// Writes a file, and the folder it belongs in.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder
+        .and_then(|()| std::fs::write(path, text))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 pub(super) fn explain(library: &dyn Library, one: &One) -> anyhow::Result<u8> {

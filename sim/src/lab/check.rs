@@ -96,9 +96,11 @@ impl Lab<'_> {
             return;
         }
         let void = sent.epoch <= memory.void_epoch.max(memory.knows.told_epoch);
+        let given_up =
+            manager.stopping.is_some() || memory.stepped_down.is_some_and(|at| at >= sent.at);
         let news = seen.version >= self.store.key.current().version;
         let until = manager.authority.map(|authority| authority.until);
-        if void || !news || manager.stopping.is_some() || until >= Some(sent.at + lease) {
+        if void || !news || given_up || until >= Some(sent.at + lease) {
             return;
         }
         let what = format!(

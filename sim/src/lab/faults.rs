@@ -47,7 +47,6 @@ impl Lab<'_> {
             self.begin(index, step.fault.id, &step.fault.op);
         } else {
             self.end_fault(index);
-            self.judge.fault_ended();
         }
     }
 

@@ -93,7 +93,6 @@ impl World {
         }
         let host = active.met.first().copied().unwrap_or(NOWHERE);
         let mut witness = self.witness();
-        witness.judge.fault_ended();
         let now = witness.now();
         let event = (now, host, Kind::FaultEnded);
         witness
