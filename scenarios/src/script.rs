@@ -123,7 +123,7 @@ impl Script {
             }) % 1_000_003,
             ..Plan::default()
         };
-        // Half as fine as what random runs have, and no story needs more.
+        // No story needs it finer.
         plan.knobs.tick_ms = 2;
         Self {
             scenario: Scenario {

@@ -80,7 +80,7 @@ fn lab_plan(seed: u64) -> Plan {
     plan
 }
 
-/// Ninety seconds with three managers, a store of three, three engines, three clients.
+/// Ninety seconds with three managers, a store of three, three engines, three clients that do not hurry.
 fn world_plan(seed: u64) -> Plan {
     let mut plan = Plan {
         tier: Tier::World,
@@ -94,6 +94,7 @@ fn world_plan(seed: u64) -> Plan {
         workload: Workload {
             readers: 2,
             writers: 1,
+            pace_ms: 250,
             ..Workload::default()
         },
         faults: vec![Fault {
@@ -107,6 +108,8 @@ fn world_plan(seed: u64) -> Plan {
         }],
         ..Plan::default()
     };
+    // As most random worlds have it.
+    plan.knobs.tick_ms = 2;
     plan.phases.faults_ms =
         90_000 - plan.phases.warm_up_ms - plan.phases.recovery_ms - plan.phases.proof_ms;
     plan

@@ -114,13 +114,16 @@ impl Lab<'_> {
     /// Remembers what a manager has reason to believe in, and since when. A hint that shows less may be stale.
     ///
     /// `read_at` is when the store was read linearizably.
-    pub(super) fn show(&mut self, m: usize, seen: &Seen, read_at: Option<u64>) {
+    pub(super) fn show(
+        &mut self,
+        m: usize,
+        (version, epoch): (Option<Version>, u64),
+        read_at: Option<u64>,
+    ) {
         let at = self.now;
         let manager = &mut self.managers[m];
         let since = manager.clock.local(self.now);
         let memory = &mut manager.memory;
-        let version = seen.version();
-        let epoch = seen.record().map_or(0, |record| record.epoch);
         let less = memory.knows.ever_shown && version <= memory.knows.shown.version;
         let same = (memory.knows.shown.version, memory.knows.shown.epoch) == (version, epoch);
         let proven = read_at.is_some_and(|read_at| read_at > memory.knows.shown.at);

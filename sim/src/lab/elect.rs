@@ -267,6 +267,10 @@ impl Lab<'_> {
         let foreign = seen
             .as_ref()
             .is_some_and(|(seen, read_at)| self.told(m, seen, Some(*read_at)));
+        if let SwapOutcome::Swapped(version) = outcome {
+            // It shows the record as much as a read does.
+            self.show(m, (Some(version), about), None);
+        }
         self.check_granted(m, op, &outcome);
         self.elect(m, Input::Swapped(op, outcome));
         if self.is_ignored(m, before) {
@@ -324,7 +328,8 @@ impl Lab<'_> {
         seen: &super::record::Seen,
         read_at: Option<u64>,
     ) -> bool {
-        self.show(m, seen, read_at);
+        let epoch = seen.record().map_or(0, |record| record.epoch);
+        self.show(m, (seen.version(), epoch), read_at);
         let manager = &mut self.managers[m];
         let Some(record) = seen.record() else {
             return false;

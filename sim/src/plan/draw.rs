@@ -171,7 +171,11 @@ fn knobs(tier: Tier, mask: &Mask, topology: Topology, random: &mut Random) -> Kn
         latency_max_us,
         loss_per_mille: u16::try_from(loss).unwrap_or(0),
         refresh_ms: pick(random, &[500, 2_000, 30_000], plain.refresh_ms),
-        tick_ms: plain.tick_ms,
+        tick_ms: match tier {
+            Tier::Lab => plain.tick_ms,
+            // A step costs as much however long it is; plans that are left plain keep the finest.
+            Tier::World => 2,
+        },
     }
 }
 
@@ -191,7 +195,7 @@ fn workload(tier: Tier, random: &mut Random) -> Workload {
             streams: some(1),
             attachers: some(1),
             uploaders: some(1),
-            pace_ms: pick(random, &[20, 50, 100, 300], 50),
+            pace_ms: pick(random, &[20, 50, 100, 250, 500], 100),
         },
     }
 }
