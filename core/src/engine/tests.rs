@@ -593,6 +593,30 @@ fn a_container_made_while_a_list_is_under_way_is_not_dropped() {
 }
 
 #[test]
+fn a_container_that_comes_and_goes_before_the_first_listing_does_not_keep_the_engine_pending() {
+    let mut world = World::new();
+    world.engine.silent = |call| matches!(call, Call::Containers | Call::Container { .. });
+    world.run(SECOND / 10);
+    // Every place for a call is taken.
+    for number in 0..MAX_IN_FLIGHT {
+        let id = format!("c{number}");
+        world.engine.add(&id);
+        world.happen("container", "create", &id);
+    }
+    world.happen("container", "create", "brief");
+    world.happen("container", "destroy", "brief");
+    world.run(SECOND / 10);
+    world.engine.silent = never;
+    for (op, call) in std::mem::take(&mut world.hung) {
+        let result = world.engine.answer(&call);
+        world.give(Input::Answered { op, result });
+    }
+    world.run(SECOND);
+    assert_eq!(world.view.state, Some(EngineState::Healthy));
+    assert_eq!(world.view.containers.len(), MAX_IN_FLIGHT);
+}
+
+#[test]
 fn another_daemon_at_the_address_is_taken_for_a_new_engine() {
     let mut world = World::with(2);
     world.stop_engine();

@@ -145,9 +145,10 @@ impl Work {
 
     /// Marks everything now wanted as part of the first listing.
     pub(super) fn settle(&mut self) {
-        self.settling = self.items.len();
+        self.settling = 0;
         for item in self.items.values_mut() {
-            item.settling = true;
+            item.settling = !item.gone;
+            self.settling += usize::from(item.settling);
         }
     }
 
@@ -166,6 +167,7 @@ impl Work {
                 continue;
             }
             if item.gone {
+                self.settled(&object);
                 self.items.remove(&object);
                 continue;
             }

@@ -1,13 +1,22 @@
 //! The progress bar: rate, simulated time, failures.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::campaign::Progress;
+use crate::stopwatch::Stopwatch;
 
-/// Shows how far a campaign is, on a terminal; nothing elsewhere.
-pub(super) struct Bar(ProgressBar);
+/// Between two lines where there is no terminal.
+const LINES_APART: Duration = Duration::from_secs(30);
+
+/// Shows how far a campaign is: as a bar on a terminal, elsewhere with a line on standard error now and then.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    /// Since the last line.
+    quiet: Mutex<Stopwatch>,
+}
 
 impl Bar {
     pub(super) fn new(name: &str, runs: u64) -> Self {
@@ -18,33 +27,49 @@ impl Bar {
         }
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self(bar)
+        Self {
+            bar,
+            quiet: Mutex::new(Stopwatch::start()),
+        }
     }
 
     pub(super) fn show(&self, progress: &Progress) {
-        self.0.set_position(progress.runs);
+        self.bar.set_position(progress.runs);
         let hours = Duration::from_nanos(progress.simulated).as_secs_f64() / 3_600.0;
         let failed = progress.failed;
-        self.0
-            .set_message(format!("{hours:.1} h simulated, {failed} failed"));
+        self.tell(format!("{hours:.1} h simulated, {failed} failed"));
     }
 
     /// Counts one more of something that is no campaign.
     pub(super) fn step(&self, message: String) {
-        self.0.inc(1);
-        self.0.set_message(message);
+        self.bar.inc(1);
+        self.tell(message);
+    }
+
+    fn tell(&self, message: String) {
+        let bar = &self.bar;
+        if bar.is_hidden()
+            && let Ok(mut quiet) = self.quiet.try_lock()
+            && quiet.elapsed() > LINES_APART
+        {
+            *quiet = Stopwatch::start();
+            let (name, position) = (bar.prefix(), bar.position());
+            let whole = bar.length().unwrap_or(0);
+            eprintln!("{name}: {position} of {whole}, {message}");
+        }
+        bar.set_message(message);
     }
 
     /// Prints a line above the bar.
     pub(super) fn say(&self, line: &str) {
-        if self.0.is_hidden() {
+        if self.bar.is_hidden() {
             say!("{line}");
         } else {
-            self.0.println(line);
+            self.bar.println(line);
         }
     }
 
     pub(super) fn end(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

@@ -205,7 +205,7 @@ impl Asker {
             let what = format!("request {id} came back to a manager it had passed");
             self.ledger().fail(Property::NoLoop, "", what);
         }
-        self.ledger().answered(id, told, status);
+        self.ledger().answered(id, told, status, &body);
         Heard { id, told, body }
     }
 }

@@ -159,8 +159,8 @@ impl Ledger {
         self.deeds.insert(deed, id);
     }
 
-    /// The client is answered now, with `status` (0: the connection broke).
-    pub(super) fn answered(&mut self, id: u64, told: Told, status: u16) {
+    /// The client is answered now, with `status` (0: the connection broke) and `body`.
+    pub(super) fn answered(&mut self, id: u64, told: Told, status: u16, body: &[u8]) {
         let Some(open) = self.open.remove(&id) else {
             return;
         };
@@ -168,8 +168,13 @@ impl Ledger {
             self.serve(open.client);
         }
         self.answers.push((self.now(), id, told));
-        let status = u64::from(status);
-        self.witness.note(open.client, Kind::Answered, id, status);
+        // What was wrong is said in the body.
+        let text = || match status {
+            400.. => String::from_utf8_lossy(body).trim().to_owned(),
+            _ => String::new(),
+        };
+        let mut witness = self.witness.lock();
+        witness.note(open.client, Kind::Answered, id, status.into(), text);
     }
 
     /// The client waits no longer.

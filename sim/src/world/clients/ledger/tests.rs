@@ -95,11 +95,11 @@ fn a_create_that_was_acknowledged_was_done_and_lasts() {
     let mut story = Story::new();
     let id = story.create();
     story.done(id, Change::Create, "1");
-    story.ledger.answered(id, Told::Done, 201);
+    story.ledger.answered(id, Told::Done, 201, b"");
     let removal = story.ask(Nature::Repeatable);
     story.ledger.changes(removal, id, Change::Remove, "");
     story.done(id, Change::Remove, "1");
-    story.ledger.answered(removal, Told::Done, 204);
+    story.ledger.answered(removal, Told::Done, 204, b"");
     assert_eq!(story.wrong_at_end(SECOND), None);
     assert_eq!(
         (story.ledger.served(C1), story.ledger.answers().done),
@@ -109,7 +109,7 @@ fn a_create_that_was_acknowledged_was_done_and_lasts() {
     let mut story = Story::new();
     let id = story.create();
     story.done(id, Change::Create, "1");
-    story.ledger.answered(id, Told::Done, 201);
+    story.ledger.answered(id, Told::Done, 201, b"");
     assert_eq!(story.wrong(MS), None);
     let lost = story.wrong_at_end(SECOND);
     assert_eq!(lost.as_deref(), Some("exactly-once.lost"));
@@ -119,7 +119,7 @@ fn a_create_that_was_acknowledged_was_done_and_lasts() {
 fn the_order_of_an_answer_and_of_a_look_at_the_engine_does_not_matter() {
     let mut story = Story::new();
     let id = story.create();
-    story.ledger.answered(id, Told::Done, 201);
+    story.ledger.answered(id, Told::Done, 201, b"");
     story.done(id, Change::Create, "1");
     assert_eq!(story.wrong(MS), None);
 }
@@ -138,12 +138,12 @@ fn untrue_answers_are_noticed() {
         for _ in 0..applied {
             story.done(id, Change::Create, "1");
         }
-        story.ledger.answered(id, told, 0);
+        story.ledger.answered(id, told, 0, b"");
         assert_eq!(story.wrong(MS).as_deref(), signature, "{told:?} {applied}");
     }
     let mut story = Story::new();
     let id = story.create();
-    story.ledger.answered(id, Told::NotDone, 503);
+    story.ledger.answered(id, Told::NotDone, 503, b"");
     assert_eq!(story.wrong(MS), None);
     story.done(id, Change::Create, "1");
     let later = story.wrong(2 * MS);
