@@ -9,7 +9,7 @@ use swarm_core::election::lease::{
 };
 use swarm_core::time::nanos;
 
-use crate::plan::{Family, Host, Op, Plan};
+use crate::plan::{Family, Host, Op, Plan, Tier};
 use crate::property::{Property, Violation};
 use crate::trace::HostId;
 
@@ -145,6 +145,8 @@ struct Drill {
 #[derive(Debug)]
 pub struct Judge {
     budgets: Budgets,
+    /// The number of the first manager among the hosts.
+    first_manager: HostId,
     /// The store forgets nothing it confirmed.
     remembers: bool,
     exclusive: bool,
@@ -170,6 +172,10 @@ impl Judge {
     pub fn new(plan: &Plan) -> Self {
         Self {
             budgets: Budgets::of(plan),
+            first_manager: match plan.tier {
+                Tier::Lab => 0,
+                Tier::World => plan.topology.stores.into(),
+            },
             remembers: plan
                 .faults
                 .iter()
@@ -276,6 +282,11 @@ impl Judge {
         }
     }
 
+    /// What a manager is called.
+    fn name(&self, manager: HostId) -> String {
+        format!("m{}", (manager + 1).saturating_sub(self.first_manager))
+    }
+
     fn check_overlap(&mut self, now: u64) {
         if self.acting.len() < 2 {
             self.overlaps.clear();
@@ -305,7 +316,10 @@ impl Judge {
         }
         let longest = self.overlaps.values().map(|since| now - since).max();
         if self.exclusive || longest.is_some_and(|longest| longest > allowed) {
-            let what = format!("several managers act (host, epoch): {:?}", self.acting);
+            let all: Vec<String> = (self.acting.iter())
+                .map(|(host, epoch)| format!("{} in epoch {epoch}", self.name(*host)))
+                .collect();
+            let what = format!("several managers act: {}", all.join(", "));
             self.fail(Violation::new(Property::SinglePrimary, aspect, now, what));
         }
     }
@@ -328,7 +342,8 @@ impl Judge {
             && self.exclusive
         {
             let what = format!(
-                "host {host} acts in epoch {epoch} after epoch {}",
+                "{} acts in epoch {epoch} after epoch {}",
+                self.name(host),
                 last.epoch
             );
             self.fail(Violation::new(Property::EpochOrder, "", now, what));
@@ -338,7 +353,10 @@ impl Judge {
             self.fail(Violation::new(Property::Stability, "outage", now, what));
         }
         if last.is_some() && self.calm_from.is_some_and(|from| now >= from) {
-            let what = format!("host {host} begins epoch {epoch} though nothing is wrong");
+            let what = format!(
+                "{} begins epoch {epoch} though nothing is wrong",
+                self.name(host)
+            );
             self.fail(Violation::new(Property::Stability, "calm", now, what));
         }
         self.terms.push(Term {
@@ -384,9 +402,13 @@ impl Judge {
     pub fn dispatched_by(&mut self, now: u64, host: HostId, epoch: u64, acting: Option<u64>) {
         self.dispatched += 1;
         if acting != Some(epoch) {
-            let what = format!(
-                "host {host} dispatched a change of epoch {epoch} outside its lease ({acting:?})"
-            );
+            let what = match acting {
+                None => format!("{} dispatched a change outside its lease", self.name(host)),
+                Some(other) => format!(
+                    "{} dispatched a change of epoch {epoch} while it acts in epoch {other}",
+                    self.name(host)
+                ),
+            };
             self.fail(Violation::new(
                 Property::DispatchInLease,
                 "no-lease",
@@ -407,7 +429,8 @@ impl Judge {
             && now > newer.at + slack
         {
             let what = format!(
-                "host {host} dispatched a change of epoch {epoch} after epoch {} had begun",
+                "{} dispatched a change of epoch {epoch} after epoch {} had begun",
+                self.name(host),
                 newer.epoch
             );
             self.fail(Violation::new(
@@ -420,8 +443,10 @@ impl Judge {
         if let Some(at) = self.released.get(&epoch)
             && now > *at
         {
-            let what =
-                format!("host {host} dispatched a change of epoch {epoch}, which was released");
+            let what = format!(
+                "{} dispatched a change of epoch {epoch}, which was released",
+                self.name(host)
+            );
             self.fail(Violation::new(Property::ReleaseFinal, "", now, what));
         }
     }

@@ -38,6 +38,10 @@ pub trait Fleet: Send + Sync + 'static {
     /// The warm view.
     fn cluster(&self) -> &SharedCluster;
 
+    /// Completes when the engines that were there when this manager began have been looked at: before that, what the
+    /// view does not have may be there all the same.
+    fn first_look(&self) -> BoxFuture<'_, ()>;
+
     /// Sends a request to an engine if `before_send` agrees at the last instant, and counts the outcome for the
     /// engine's health.
     fn send<'a>(

@@ -117,6 +117,8 @@ impl Api {
     /// # Errors
     /// [`NotDispatched`] when the gate is closed: nothing was sent to an engine.
     pub async fn serve(self: Arc<Self>, call: Call) -> Result<Response<Body>, NotDispatched> {
+        // `No such container` and a list without what runs would be lies until then.
+        self.fleet.first_look().await;
         let answer = match self.check_version(call.request.version) {
             Ok(()) => Arc::clone(&self).route(call).await,
             Err(refused) => Err(refused),

@@ -104,7 +104,7 @@ fn read_file(path: &PathBuf) -> io::Result<Listing> {
     Ok(Listing::of_file(&String::from_utf8_lossy(&content)))
 }
 
-/// Follows `source` until the receiver is dropped. Changes are damped: half the fleet does not vanish at once.
+/// Follows `source` until the receiver is dropped. The first listing comes even if it is empty. Changes are damped: half the fleet does not vanish at once.
 pub fn follow(
     platform: &SharedPlatform,
     source: Source,
@@ -137,6 +137,7 @@ impl Follower {
     async fn run(mut self, changes: mpsc::Sender<Change>) {
         let mut cursor = Cursor::default();
         let mut random = self.platform.random("discovery");
+        let mut first = true;
         loop {
             let listing = tokio::select! {
                 biased;
@@ -150,7 +151,7 @@ impl Follower {
                     let change = self.damper.observe(self.platform.mono(), &listing.entries);
                     self.report_doubt(&change);
                     let news = !change.added.is_empty() || !change.removed.is_empty();
-                    if news && changes.send(change).await.is_err() {
+                    if (std::mem::take(&mut first) || news) && changes.send(change).await.is_err() {
                         return;
                     }
                     self.next_look(&mut cursor)

@@ -22,6 +22,16 @@ async fn a_fixed_list_is_delivered_once() {
 }
 
 #[tokio::test]
+async fn the_first_listing_comes_even_if_it_is_empty() {
+    let mut changes = follow(
+        &platform(),
+        Source::Nodes(Vec::new()),
+        Duration::from_secs(60),
+    );
+    assert!(changes.recv().await.unwrap().added.is_empty());
+}
+
+#[tokio::test]
 async fn a_file_is_read_again_and_one_bad_line_harms_nobody() {
     let path = std::env::temp_dir().join(format!("swarm-discovery-{}", std::process::id()));
     std::fs::write(&path, "10.0.0.[1:3]:2375\nnonsense # a typo\n").unwrap();

@@ -116,11 +116,8 @@ impl Asker {
         let version = self.list(None, "/version").await?;
         let info = self.list(None, "/info").await?;
         let now = self.platform.wall();
-        let (mut specs, warnings) = Specs::parse(&self.address, &info, &version, now)
+        let (specs, warnings) = Specs::parse(&self.address, &info, &version, now)
             .map_err(|error| failed(Failure::Refused, error.to_string()))?;
-        // The operator is warned of the difference; times stay what the engine says, so that they agree with what
-        // it answers when it is asked itself (E14).
-        specs.clock_offset = 0;
         let clock: Option<Clock> = serde_json::from_slice(&info).ok();
         Ok(SpecsReply {
             specs,

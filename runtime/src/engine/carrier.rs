@@ -127,6 +127,7 @@ impl Carrier {
             return;
         }
         let (at, now) = (&self.address, self.shared.platform.wall());
+        let may_end_look = matches!(change, ViewChange::Health { .. } | ViewChange::Remove);
         // Every failure here says that the engine is not in the view: it was removed, and so will this task be.
         let mut cluster = self.shared.view.write();
         match change {
@@ -149,6 +150,9 @@ impl Carrier {
             ViewChange::Volume(volume) => drop(cluster.upsert_volume(at, *volume)),
             ViewChange::DropVolume(name) => drop(cluster.remove_volume(at, &name)),
             ViewChange::Remove => drop(cluster.remove_engine(at, now)),
+        }
+        if may_end_look {
+            self.shared.first_look.check(&cluster);
         }
     }
 

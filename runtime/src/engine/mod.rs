@@ -24,6 +24,7 @@ use crate::platform::{BoxFuture, SharedPlatform, timeout};
 mod calls;
 mod carrier;
 mod events;
+mod first_look;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,10 @@ pub use events::{ClusterEvent, Subscription, SubscriptionError};
 
 use carrier::Carrier;
 use events::EventLog;
+use first_look::FirstLook;
 
+/// How long the first look at the engines may take: as long as a call to one of them.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 /// How long somebody waits for a refresh at most: as long as an inspection may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,6 +55,7 @@ struct Shared {
     waiters: Waiters,
     running: Mutex<Running>,
     events: EventLog,
+    first_look: FirstLook,
 }
 
 #[derive(Default)]
@@ -78,6 +83,7 @@ impl Engines {
                 waiters: Waiters::default(),
                 running: Mutex::default(),
                 events: EventLog::default(),
+                first_look: FirstLook::default(),
             }),
         }
     }
@@ -111,6 +117,25 @@ impl Engines {
             .engines
             .insert(address.clone(), Member { handle, generation });
         true
+    }
+
+    /// Every engine that discovery lists at first was added: the first look is over when each has been looked at.
+    pub fn listed(&self) {
+        self.shared.first_look.listed(&self.shared.view.read());
+    }
+
+    /// Ends the first look in ten seconds, whatever is missing by then.
+    pub fn limit_first_look(&self) {
+        let platform = &self.shared.platform;
+        let (alarm, shared) = (
+            platform.sleep_until(platform.mono() + FIRST_LOOK_MAX),
+            self.shared.clone(),
+        );
+        let end = async move {
+            alarm.await;
+            shared.first_look.end();
+        };
+        platform.spawn("first look", Box::pin(end));
     }
 
     /// Stops looking after the engine at `address`; it leaves the view. `false` when it was not known.
@@ -192,6 +217,10 @@ impl Engines {
 impl Fleet for Engines {
     fn cluster(&self) -> &SharedCluster {
         &self.shared.view
+    }
+
+    fn first_look(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.shared.first_look.over())
     }
 
     fn subscribe(&self, since: Option<Wall>) -> Subscription {

@@ -1,6 +1,7 @@
 //! Engines over an in-memory network, with time that moves only when nothing else can.
 
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -382,6 +383,39 @@ async fn an_engine_that_never_answered_can_be_removed() {
     assert!(world.engines.remove(&address));
     world.pass(1).await;
     assert!(world.engines.cluster().read().engine(&address).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_look_is_over_when_every_engine_was_looked_at_or_has_failed() {
+    let world = World::new();
+    let fake = world.engine("engine-1", "A").await;
+    let nowhere = HostPort::new("nowhere", 2375).unwrap();
+    world.engines.add(&fake.address);
+    world.engines.add(&nowhere);
+    world.pass(30).await;
+    let mut look = world.engines.first_look();
+    let still =
+        std::future::poll_fn(|context| Poll::Ready(look.as_mut().poll(context).is_pending()));
+    assert!(still.await, "discovery may list more");
+    world.engines.listed();
+    look.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_hangs_does_not_hold_up_the_first_look_for_ever() {
+    let world = World::new();
+    let fake = world.engine("engine-1", "A").await;
+    fake.manner("/info", Manner::Hang);
+    let before = world.platform.mono();
+    world.engines.limit_first_look();
+    world.engines.add(&fake.address);
+    world.engines.listed();
+    world.engines.first_look().await;
+    let took = world.platform.mono().since(before);
+    assert!(
+        took >= Duration::from_secs(1) && took <= Duration::from_secs(11),
+        "{took:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

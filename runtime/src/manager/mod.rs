@@ -242,6 +242,7 @@ fn follow_engines(
     engines: Engines,
 ) {
     let mut changes = follow(platform, source, heartbeat);
+    engines.limit_first_look();
     let task = async move {
         while let Some(Change { added, removed, .. }) = changes.recv().await {
             for engine in &removed {
@@ -250,6 +251,7 @@ fn follow_engines(
             for engine in &added {
                 engines.add(engine);
             }
+            engines.listed();
         }
     };
     platform.spawn("follow engines", Box::pin(task));

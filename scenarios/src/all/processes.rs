@@ -47,6 +47,17 @@ pub(super) fn tell() -> Scripts {
             .expect(took_over_within_budget())
             .expect(terms(2))
             .expect(starts_at_least(4)),
+        process("only_manager_restarts")
+            .story("The only manager crashes and is back at once: clients wait until it has looked at its engines, and are not told that their containers are gone.")
+            .managers(1)
+            .clients(1, 6)
+            .pace(20.ms())
+            .latency(5.ms(), 30.ms())
+            .at(2.secs())
+            .kill(primary())
+            .lasting(300.ms())
+            .expect(terms(2))
+            .expect(starts_at_least(2)),
         process("replica_crash")
             .story("A replica's process dies: nobody notices.")
             .at(2.secs())

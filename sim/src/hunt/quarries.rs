@@ -3,7 +3,9 @@
 use swarm_core::testbed::Mutant;
 
 use super::Quarry;
-use crate::plan::{Fault, Host, Knobs, Op, Phases, Plan, Profile, Tier, Workload};
+use crate::plan::{
+    Fault, Host, How, Knobs, Op, Phases, Plan, Profile, Tier, Topology, Way, Workload,
+};
 
 /// Every planted bug that breaks a promise.
 pub const QUARRIES: [Quarry; 28] = [
@@ -63,11 +65,14 @@ pub const QUARRIES: [Quarry; 28] = [
         10,
         "reading one's own name makes primary",
     ),
-    lab(
-        Mutant::SkipsDispatchCheck,
-        40,
-        "the lease is not checked when a change leaves",
-    ),
+    Quarry {
+        ground: lease_ends_while_connecting,
+        ..world(
+            Mutant::SkipsDispatchCheck,
+            8,
+            "the lease is not checked when a change leaves",
+        )
+    },
     lab(
         Mutant::NoBackOff,
         40,
@@ -201,6 +206,59 @@ fn changes_under_load(seed: u64) -> Plan {
             faults_ms: 0,
             recovery_ms: 4_000,
             proof_ms: 3_000,
+        },
+        faults: faults.collect(),
+        ..Plan::default()
+    }
+}
+
+/// In the world: changes that were let through wait for connections to an engine until the lease is over.
+fn lease_ends_while_connecting(seed: u64) -> Plan {
+    let engine = Host::Engine(1);
+    let crash = Op::Kill {
+        host: engine.clone(),
+        guard: false,
+    };
+    let cut = |to| Op::Cut {
+        from: Host::Primary,
+        to,
+        way: Way::Both,
+        how: How::Hold,
+    };
+    // The engine's connections end with it; new ones hang, so does the store; the engine is there again first.
+    let troubles = [
+        (1_000, 300, crash),
+        (1_006, 1_694, cut(engine)),
+        (1_250, 4_000, cut(Host::Store(1))),
+    ];
+    let faults = (1..)
+        .zip(troubles)
+        .map(|(id, (at_ms, lasts_ms, op))| Fault {
+            id,
+            at_ms,
+            lasts_ms,
+            op,
+        });
+    Plan {
+        tier: Tier::World,
+        seed,
+        topology: Topology {
+            stores: 1,
+            engines: 1,
+            ..Topology::default()
+        },
+        workload: Workload {
+            readers: 0,
+            writers: 12,
+            pace_ms: 20,
+            ..Workload::default()
+        },
+        knobs: Knobs {
+            lease_ms: 1_000,
+            verify: false,
+            latency_max_us: 2_000,
+            tick_ms: 2,
+            ..Knobs::default()
         },
         faults: faults.collect(),
         ..Plan::default()

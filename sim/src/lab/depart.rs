@@ -38,7 +38,7 @@ impl Lab<'_> {
         let allowed = authority
             .is_some_and(|authority| authority.epoch == epoch && authority.may_dispatch(local));
         let (acting, frozen_since) = (manager.acting(now), manager.thaws != thaws);
-        if !allowed && !planted(Mutant::SkipsDispatchCheck) {
+        if !allowed {
             reach(Mark::DispatchStopped);
             let failure = Failure::NotDispatched { hint: None };
             self.attempt_failed(m, (id, attempt), failure);

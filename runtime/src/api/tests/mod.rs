@@ -182,6 +182,7 @@ impl Rig {
             rig.addresses.push(address);
             rig.stops.push(stop);
         }
+        rig.engines.listed();
         rig.until("all engines are healthy", |cluster| {
             cluster
                 .engines()
