@@ -11,6 +11,8 @@ use crate::time::Wall;
 
 /// The label that carries a container's cluster-wide ID.
 pub const SWARM_ID_LABEL: &str = "com.docker.swarm.id";
+/// The label that carries the epoch a container was created in.
+pub const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 /// The label that marks tasks of swarm mode.
 pub const TASK_LABEL: &str = "com.docker.swarm.task";
 
@@ -185,6 +187,12 @@ impl Container {
             .get(SWARM_ID_LABEL)
             .map(String::as_str)
             .filter(|id| !id.is_empty())
+    }
+
+    /// The epoch it was created in, if a primary created it.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.labels.get(EPOCH_LABEL)?.parse().ok()
     }
 
     /// The first name without its slash; empty if it has none.

@@ -33,7 +33,7 @@ const CANDIDATES_MAX: usize = 10;
 const SHORT: usize = 12;
 
 /// A container's place: engine slot and full ID.
-type Place = (u32, Arc<str>);
+pub(super) type Place = (u32, Arc<str>);
 
 /// Sorted keys, each with the places it leads to.
 type Keys = BTreeSet<(Arc<str>, u32, Arc<str>)>;
@@ -160,7 +160,28 @@ impl Cluster {
             .filter_map(|place| self.at(&place))
     }
 
-    fn at(&self, (slot, id): &Place) -> Option<(&Engine, &Container)> {
+    /// The places of the containers of one swarm ID.
+    pub(super) fn places_of_swarm_id(&self, swarm_id: &str) -> Vec<Place> {
+        exactly(&self.index.swarm_ids, swarm_id)
+            .into_iter()
+            .collect()
+    }
+
+    /// The places of the containers of each swarm ID that several have.
+    pub(super) fn shared_swarm_ids(&self) -> Vec<Vec<Place>> {
+        let all: Vec<_> = self.index.swarm_ids.iter().collect();
+        all.chunk_by(|(one, ..), (other, ..)| one == other)
+            .filter(|group| group.len() > 1)
+            .map(|group| {
+                group
+                    .iter()
+                    .map(|(_, slot, id)| (*slot, id.clone()))
+                    .collect()
+            })
+            .collect()
+    }
+
+    pub(super) fn at(&self, (slot, id): &Place) -> Option<(&Engine, &Container)> {
         let engine = self.engines.get(slot)?;
         Some((engine, engine.container(id)?))
     }

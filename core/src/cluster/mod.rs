@@ -13,6 +13,7 @@ use crate::time::Wall;
 
 mod container;
 mod describe;
+mod doubles;
 mod engine;
 mod events;
 mod filters;
@@ -29,10 +30,11 @@ mod volume;
 pub(crate) mod tests;
 
 pub use container::{
-    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SWARM_ID_LABEL, State,
-    TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
+    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
+    SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
 pub use describe::ContainerError;
+pub use doubles::Double;
 pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
 pub use events::EventQuery;
 pub use filters::{Filters, QueryError};

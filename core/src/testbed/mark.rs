@@ -49,13 +49,15 @@ pub enum Mark {
     OutcomeUnknown,
     /// A create found what an earlier attempt had made.
     KeyFound,
+    /// What a create left behind that arrived after its repetition was removed.
+    DoubleRemoved,
     /// An event stream was resumed at another primary.
     StreamResumed,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::OwnSwapRecognised,
         Self::LapsedAndResumed,
         Self::TakenOver,
@@ -79,6 +81,7 @@ impl Mark {
         Self::MovedOn,
         Self::OutcomeUnknown,
         Self::KeyFound,
+        Self::DoubleRemoved,
         Self::StreamResumed,
     ];
 }

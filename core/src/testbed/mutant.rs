@@ -49,6 +49,8 @@ pub enum Mutant {
     RepeatsOnce,
     /// A create that comes again does not look for what the first attempt made.
     ForgetsKeys,
+    /// What a create left behind that arrived after its repetition is not removed.
+    KeepsDoubles,
     /// An unknown outcome is told as "not carried out".
     LiesAboutOutcome,
     /// A held request is never given up.
@@ -65,7 +67,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -89,6 +91,7 @@ impl Mutant {
         Self::NoHopLimit,
         Self::RepeatsOnce,
         Self::ForgetsKeys,
+        Self::KeepsDoubles,
         Self::LiesAboutOutcome,
         Self::HoldsForEver,
         Self::RepeatsEvents,

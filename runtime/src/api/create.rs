@@ -98,6 +98,11 @@ impl Api {
                 Err(ApiError::Refused(status, message)) => Finished::Refused(status, message),
                 Err(ApiError::NotDispatched(_)) => Finished::NotDispatched,
             };
+            if let (Finished::Engine(_, StatusCode::CREATED, _), Some(epoch)) =
+                (&finished, plan.epoch)
+            {
+                under_way.api.made().remember(&plan.id, epoch);
+            }
             drop(under_way);
             sender.send_replace(Some(finished));
         };

@@ -62,6 +62,9 @@ pub trait Fleet: Send + Sync + 'static {
     /// Events of all engines from now on, or from `since` on as far as they are remembered.
     fn subscribe(&self, since: Option<Wall>) -> Subscription;
 
+    /// Events of all engines from now on, for the manager itself: nobody that [`Fleet::subscribers`] counts.
+    fn listen(&self) -> Subscription;
+
     /// How many subscriptions there are.
     fn subscribers(&self) -> usize;
 }

@@ -23,6 +23,7 @@ use crate::platform::{BoxFuture, SharedPlatform};
 mod answer;
 mod containers;
 mod create;
+mod doubles;
 mod engine;
 mod events;
 mod execs;
@@ -77,6 +78,7 @@ pub struct Api {
     host: HostInfo,
     scheduler: Mutex<Scheduler>,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
+    made: Mutex<doubles::Made>,
     identity: HeaderValue,
     /// Events after this are remembered here, older ones by the engines only.
     started: Wall,
@@ -104,6 +106,7 @@ impl Api {
             role,
             scheduler: Mutex::new(scheduler),
             creates: Mutex::default(),
+            made: Mutex::default(),
             identity: HeaderValue::try_from(identity)
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
             host,

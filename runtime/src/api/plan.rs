@@ -4,15 +4,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 use swarm_core::api::{self as routes, ApiVersion, Query};
-use swarm_core::cluster::{Cluster, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares};
+use swarm_core::cluster::{
+    Cluster, EPOCH_LABEL, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares,
+};
 use swarm_core::json::{self, JsonError, RawObject};
 use swarm_core::scheduler;
 
 use super::answer::ApiError;
 use super::engine::clean_request;
-
-/// The label that carries the epoch a container was created in.
-const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 
 /// A create request, taken apart as far as placement needs it.
 pub(super) struct Plan {

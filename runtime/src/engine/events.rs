@@ -42,6 +42,8 @@ pub enum SubscriptionError {
 pub(super) struct EventLog {
     log: Arc<Mutex<Log>>,
     newest: watch::Sender<u64>,
+    /// One for each client that listens.
+    clients: Arc<()>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,8 @@ pub struct Subscription {
     /// Events before this number are old: only those from `since` on are wanted.
     replayed: u64,
     since: Wall,
+    /// Held by those that count as listeners.
+    _client: Option<Arc<()>>,
 }
 
 impl Default for EventLog {
@@ -67,6 +71,7 @@ impl Default for EventLog {
         Self {
             log: Arc::default(),
             newest: watch::Sender::new(0),
+            clients: Arc::default(),
         }
     }
 }
@@ -92,7 +97,16 @@ impl EventLog {
         self.newest.send_replace(end);
     }
 
+    /// For a client, who counts as a listener.
     pub(super) fn subscribe(&self, since: Option<Wall>) -> Subscription {
+        Subscription {
+            _client: Some(Arc::clone(&self.clients)),
+            ..self.listen(since)
+        }
+    }
+
+    /// For the manager itself.
+    pub(super) fn listen(&self, since: Option<Wall>) -> Subscription {
         let newest = self.newest.subscribe();
         let log = lock(&self.log);
         let end = log.end();
@@ -102,11 +116,12 @@ impl EventLog {
             next: if since.is_some() { log.first } else { end },
             replayed: end,
             since: since.unwrap_or_default(),
+            _client: None,
         }
     }
 
     pub(super) fn subscribers(&self) -> usize {
-        self.newest.receiver_count()
+        Arc::strong_count(&self.clients) - 1
     }
 }
 

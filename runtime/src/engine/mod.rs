@@ -227,6 +227,10 @@ impl Fleet for Engines {
         Self::subscribe(self, since)
     }
 
+    fn listen(&self) -> Subscription {
+        self.shared.events.listen(None)
+    }
+
     fn subscribers(&self) -> usize {
         Self::subscribers(self)
     }

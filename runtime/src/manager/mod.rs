@@ -191,11 +191,14 @@ impl Parts<'_> {
         let proxy = Proxy::new(
             self.platform,
             self.client.clone(),
-            api,
+            api.clone(),
             self.proxy_settings(peers.clone()),
         );
         match &elector {
-            Some(elector) => follow_election(self.platform, elector, &proxy),
+            Some(elector) => {
+                follow_election(self.platform, elector, &proxy);
+                api.watch_for_doubles(elector.view());
+            }
             None => proxy.set_view(View::Primary {
                 address: unadvertised(),
                 epoch: 0,

@@ -8,7 +8,7 @@ use crate::plan::{
 };
 
 /// Every planted bug that breaks a promise.
-pub const QUARRIES: [Quarry; 28] = [
+pub const QUARRIES: [Quarry; 29] = [
     lab(
         Mutant::LeaseFromAnswer,
         10,
@@ -120,6 +120,14 @@ pub const QUARRIES: [Quarry; 28] = [
         20,
         "a create that comes again does not look for what the first attempt made",
     ),
+    Quarry {
+        ground: creates_arrive_late,
+        ..world(
+            Mutant::KeepsDoubles,
+            12,
+            "what a create left behind that arrived after its repetition is not removed",
+        )
+    },
     lab(
         Mutant::LiesAboutOutcome,
         60,
@@ -256,6 +264,49 @@ fn lease_ends_while_connecting(seed: u64) -> Plan {
         knobs: Knobs {
             lease_ms: 1_000,
             verify: false,
+            latency_max_us: 2_000,
+            tick_ms: 2,
+            ..Knobs::default()
+        },
+        faults: faults.collect(),
+        ..Plan::default()
+    }
+}
+
+/// In the world: what a primary sends to an engine is kept by the network until the next one has repeated it.
+fn creates_arrive_late(seed: u64) -> Plan {
+    let cut = |to| Op::Cut {
+        from: Host::Primary,
+        to,
+        way: Way::Both,
+        how: How::Hold,
+    };
+    let troubles = [
+        (1_000, 3_500, cut(Host::Engine(1))),
+        (1_300, 5_000, cut(Host::Store(1))),
+    ];
+    let faults = (1..)
+        .zip(troubles)
+        .map(|(id, (at_ms, lasts_ms, op))| Fault {
+            id,
+            at_ms,
+            lasts_ms,
+            op,
+        });
+    Plan {
+        tier: Tier::World,
+        seed,
+        topology: Topology {
+            stores: 1,
+            engines: 1,
+            ..Topology::default()
+        },
+        workload: Workload {
+            readers: 0,
+            writers: 8,
+            ..Workload::default()
+        },
+        knobs: Knobs {
             latency_max_us: 2_000,
             tick_ms: 2,
             ..Knobs::default()

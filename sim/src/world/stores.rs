@@ -11,7 +11,7 @@ use swarm_core::config::RawDiscovery;
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
 use swarm_core::rng::Random;
 use swarm_models::consul::faults::Outage;
-use swarm_models::consul::{Cluster, Faults, Options, Snapshot};
+use swarm_models::consul::{Cluster, Options, Snapshot};
 use turmoil::Sim;
 
 use super::engines::{ENGINE_PORT, serve};
@@ -242,13 +242,7 @@ impl Stores {
         };
         for server in 0..self.servers {
             let wanted = self.wanted(server);
-            cluster.server(server).faults(|faults| {
-                let ambiguous = faults.ambiguous.take();
-                *faults = Faults {
-                    ambiguous,
-                    ..wanted
-                };
-            });
+            cluster.server(server).faults(|faults| *faults = wanted);
         }
         if self.is_leaderless() {
             cluster.set_leader(None);

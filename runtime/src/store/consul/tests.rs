@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
-use swarm_models::consul::faults::{Ambiguous, AmbiguousAnswer, Faults, Outage};
+use swarm_models::consul::faults::{Ambiguous, AmbiguousAnswer, Outage};
 use swarm_models::consul::{Cluster, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
@@ -130,9 +130,7 @@ async fn a_lost_answer_is_unknown_and_its_nonce_shows_in_the_next_conflict() {
         applied: true,
         answer: AmbiguousAnswer::Cut,
     };
-    bench
-        .cluster
-        .faults(|faults: &mut Faults| faults.ambiguous = Some(lost));
+    bench.cluster.lose_replies(lost);
     assert_eq!(
         bench.store.swap_lease(None, &record(1)).await,
         SwapOutcome::Unknown

@@ -9,7 +9,7 @@ use swarm_core::rng::Random;
 use swarm_core::time::{Mono, nanos};
 use swarm_core::watch;
 
-use super::faults::{Faults, Outage};
+use super::faults::{Ambiguous, Faults, Outage};
 use super::state::{Entry, Session, State, Write};
 use super::store::Store;
 use super::{Options, Server};
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) leader: Option<usize>,
     pub(super) members: Vec<Member>,
+    /// Writes to come, at whatever server, whose outcome the client does not learn.
+    pub(super) ambiguous: Option<Ambiguous>,
     pub(super) tokens: Option<BTreeSet<String>>,
     random: Random,
     requests: BTreeMap<String, u64>,
@@ -58,6 +60,7 @@ impl Cluster {
                 store: Store::new(State::new(Arc::clone(&nodes), options.first_index)),
                 leader: Some(0),
                 members: (0..servers).map(|_| Member::default()).collect(),
+                ambiguous: None,
                 tokens: options.tokens.clone(),
                 random: Random::new(options.seed).fork("consul"),
                 requests: BTreeMap::new(),
@@ -103,6 +106,11 @@ impl Cluster {
                 set(&mut member.faults);
             }
         });
+    }
+
+    /// Lets the outcome of some writes to come remain unknown, at whichever server they are made.
+    pub fn lose_replies(&self, ambiguous: Ambiguous) {
+        self.change(|inner| inner.ambiguous = Some(ambiguous));
     }
 
     /// Replaces the tokens that may do everything, at once for running clients; `None` turns ACLs off.

@@ -9,8 +9,6 @@ pub struct Faults {
     pub outage: Outage,
     /// Requests are turned down before anything else is looked at.
     pub refuse: Option<Refuse>,
-    /// Writes whose outcome the client does not learn.
-    pub ambiguous: Option<Ambiguous>,
     /// How long a write waits before it is applied, as on a slow disk.
     pub before_apply: Duration,
     /// How long the answer to a write waits after it was applied.

@@ -156,7 +156,7 @@ impl Server {
         self.awake().await;
         let now = self.cluster.host.mono();
         let (result, ambiguous) = self.cluster.change(|inner| {
-            let hit = self.next_ambiguous(inner);
+            let hit = next_ambiguous(inner);
             match hit {
                 Some((false, answer)) => (None, Some(answer)),
                 Some((true, answer)) => (Some(change(inner, now)), Some(answer)),
@@ -170,18 +170,6 @@ impl Server {
             (Some(answer), _) => Err(answer.text().map_or(Failure::Cut, Failure::internal)),
             (None, None) => Err(Failure::Cut),
         }
-    }
-
-    /// Whether this write is one whose outcome stays unknown, and if so whether it is applied.
-    fn next_ambiguous(&self, inner: &mut Inner) -> Option<(bool, AmbiguousAnswer)> {
-        let faults = &mut inner.members.get_mut(self.id)?.faults;
-        let ambiguous = faults.ambiguous.as_mut()?;
-        if let Some(left) = ambiguous.skip.checked_sub(1) {
-            ambiguous.skip = left;
-            return None;
-        }
-        ambiguous.count = ambiguous.count.checked_sub(1)?;
-        Some((ambiguous.applied, ambiguous.answer))
     }
 
     /// Renews a session: a timer in the leader's memory, no raft entry. With `stale` a follower answers from its own
@@ -208,4 +196,15 @@ impl Server {
             Some(session)
         }))
     }
+}
+
+/// Whether this write is one whose outcome stays unknown, and if so whether it is applied.
+fn next_ambiguous(inner: &mut Inner) -> Option<(bool, AmbiguousAnswer)> {
+    let ambiguous = inner.ambiguous.as_mut()?;
+    if let Some(left) = ambiguous.skip.checked_sub(1) {
+        ambiguous.skip = left;
+        return None;
+    }
+    ambiguous.count = ambiguous.count.checked_sub(1)?;
+    Some((ambiguous.applied, ambiguous.answer))
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_core::cluster::EPOCH_LABEL;
 use swarm_core::time::nanos;
 use swarm_models::engine::{Change, Engine, Mutation};
 
@@ -31,8 +32,6 @@ use tunnels::Tunnels;
 
 /// The label that carries the number of the request that made a container.
 pub(crate) const KEY_LABEL: &str = "sim.request";
-/// The label under which swarm says in which epoch a container was created.
-const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 /// Between two looks at waiting requests.
 const LOOK_PERIOD: u64 = 100_000_000;
 
@@ -93,6 +92,10 @@ pub(crate) struct Ledger {
     engines: Vec<u64>,
     /// Containers that were removed.
     removed: BTreeSet<u64>,
+    /// In which epoch each request's container was made.
+    made_in: BTreeMap<u64, u64>,
+    /// Containers, by their full IDs, whose request had made another one in a later epoch before they arrived.
+    late: BTreeSet<String>,
     served: BTreeMap<HostId, u64>,
     trouble: Trouble,
     streams: Streams,
@@ -100,6 +103,11 @@ pub(crate) struct Ledger {
     /// When requests that wait were last looked at.
     looked: u64,
     violation: Option<Violation>,
+}
+
+/// The epoch a changed container was made in.
+fn epoch_of(mutation: &Mutation) -> Option<u64> {
+    mutation.labels.get(EPOCH_LABEL)?.parse().ok()
 }
 
 impl Ledger {
@@ -113,6 +121,8 @@ impl Ledger {
             answers: Vec::new(),
             engines: Vec::new(),
             removed: BTreeSet::new(),
+            made_in: BTreeMap::new(),
+            late: BTreeSet::new(),
             served: BTreeMap::new(),
             trouble: Trouble::default(),
             streams: Streams::default(),
@@ -315,6 +325,9 @@ impl Ledger {
         let Some(container) = mutation.labels.get(KEY_LABEL) else {
             return;
         };
+        if mutation.change == Change::Remove && self.late.remove(&mutation.container) {
+            return;
+        }
         let deed = Deed {
             container: container.parse().unwrap_or(0),
             change: mutation.change,
@@ -329,6 +342,10 @@ impl Ledger {
         let host = witness.trace.id_of(engine);
         witness.note(host, Kind::Applied, id, deed.container, || deed.to_string());
         drop(witness);
+        if deed.change == Change::Create && self.is_late(id, mutation) {
+            self.late.insert(mutation.container.clone());
+            return;
+        }
         self.history.applied(now, id);
         match deed.change {
             Change::Create => self.check_epoch(engine, id, mutation),
@@ -344,10 +361,25 @@ impl Ledger {
         }
     }
 
+    /// Whether a create arrives after its own repetition in a later epoch. The network may keep what left in time; what
+    /// comes of it must be gone in the end.
+    fn is_late(&mut self, id: u64, mutation: &Mutation) -> bool {
+        let Some(epoch) = epoch_of(mutation) else {
+            return false;
+        };
+        match self.made_in.get(&id) {
+            Some(made_in) => epoch < *made_in,
+            None => {
+                self.made_in.insert(id, epoch);
+                false
+            }
+        }
+    }
+
     /// A container says in which epoch it was made.
     fn check_epoch(&mut self, engine: &str, id: u64, mutation: &Mutation) {
         let label = mutation.labels.get(EPOCH_LABEL);
-        let epoch = label.and_then(|label| label.parse::<u64>().ok());
+        let epoch = epoch_of(mutation);
         let witness = self.witness.lock();
         let mut terms = witness.judge.terms().iter();
         let known = epoch.is_some_and(|epoch| terms.any(|term| term.epoch == epoch));
@@ -378,6 +410,11 @@ impl Ledger {
         if let Some((_, id)) = lost {
             let what = format!("the container of request {id} was acknowledged and is gone");
             self.fail(Property::ExactlyOnce, "lost", what);
+        }
+        if let Some(late) = self.late.first() {
+            let what =
+                format!("container {late} is there beside the one its request has made later");
+            self.fail(Property::ExactlyOnce, "double", what);
         }
         self.streams.finish(now);
         self.collect_violations();

@@ -34,7 +34,7 @@ impl Stores {
                     applied: *applied,
                     answer,
                 };
-                cluster.faults(|faults| faults.ambiguous = Some(hit));
+                cluster.lose_replies(hit);
             }
             Op::Wipe => {
                 cluster.wipe();

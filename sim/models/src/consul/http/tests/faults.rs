@@ -145,10 +145,7 @@ async fn an_ambiguous_write_is_applied_or_not_whatever_is_answered() {
                 applied,
                 answer,
             };
-            bench
-                .cluster
-                .server(0)
-                .faults(|faults| faults.ambiguous = Some(ambiguous));
+            bench.cluster.lose_replies(ambiguous);
             assert_eq!(client.put("/v1/txn", cas("k", "a", 0)).await.status, 200);
             let lost = client
                 .try_send(request("PUT", "/v1/txn", cas("k", "b", 11)))
@@ -183,12 +180,12 @@ async fn a_write_outlives_its_client() {
     server.faults(|faults| {
         faults.before_apply = Duration::ZERO;
         faults.before_reply = Duration::from_secs(3);
-        faults.ambiguous = Some(Ambiguous {
-            skip: 0,
-            count: 1,
-            applied: true,
-            answer: AmbiguousAnswer::Silence,
-        });
+    });
+    bench.cluster.lose_replies(Ambiguous {
+        skip: 0,
+        count: 1,
+        applied: true,
+        answer: AmbiguousAnswer::Silence,
     });
     let mut client = bench.client(0).await;
     let mut silent = bench.start(async move { client.put("/v1/kv/k", "w").await });
