@@ -5,13 +5,11 @@
 //! was asked to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_core::cluster::EPOCH_LABEL;
 use swarm_core::time::nanos;
-use swarm_models::engine::{Change, Engine, Mutation};
+use swarm_models::engine::{Change, Engine};
 
 use crate::history::{History, Nature, Told};
 use crate::plan::Op;
@@ -20,12 +18,14 @@ use crate::run::Answers;
 use crate::trace::{HostId, Kind};
 use crate::world::witness::SharedWitness;
 
+mod deeds;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod trouble;
 mod tunnels;
 
+use deeds::Deed;
 use streams::Streams;
 use trouble::Trouble;
 use tunnels::Tunnels;
@@ -34,27 +34,6 @@ use tunnels::Tunnels;
 pub(crate) const KEY_LABEL: &str = "sim.request";
 /// Between two looks at waiting requests.
 const LOOK_PERIOD: u64 = 100_000_000;
-
-/// What a request does to an engine.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Deed {
-    /// The container: the number of the request that made it.
-    container: u64,
-    change: Change,
-    /// As in [`Mutation::detail`].
-    detail: String,
-}
-
-impl fmt::Display for Deed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            container,
-            change,
-            detail,
-        } = self;
-        write!(f, "{change:?} of container {container} {detail}")
-    }
-}
 
 /// A request, as its client sees it.
 #[derive(Clone, Debug)]
@@ -103,11 +82,6 @@ pub(crate) struct Ledger {
     /// When requests that wait were last looked at.
     looked: u64,
     violation: Option<Violation>,
-}
-
-/// The epoch a changed container was made in.
-fn epoch_of(mutation: &Mutation) -> Option<u64> {
-    mutation.labels.get(EPOCH_LABEL)?.parse().ok()
 }
 
 impl Ledger {
@@ -317,78 +291,6 @@ impl Ledger {
             if self.trouble.excuses(now, client, &open.manager) {
                 self.history.excuse(now, *id);
             }
-        }
-    }
-
-    /// An engine changed something.
-    fn carried_out(&mut self, now: u64, engine: &str, mutation: &Mutation) {
-        let Some(container) = mutation.labels.get(KEY_LABEL) else {
-            return;
-        };
-        if mutation.change == Change::Remove && self.late.remove(&mutation.container) {
-            return;
-        }
-        let deed = Deed {
-            container: container.parse().unwrap_or(0),
-            change: mutation.change,
-            detail: mutation.detail.clone(),
-        };
-        let Some(id) = self.deeds.get(&deed).copied() else {
-            let what = format!("{engine} carried out what nobody asked for: {deed}");
-            self.fail(Property::OutcomeTruth, "unasked", what);
-            return;
-        };
-        let mut witness = self.witness.lock();
-        let host = witness.trace.id_of(engine);
-        witness.note(host, Kind::Applied, id, deed.container, || deed.to_string());
-        drop(witness);
-        if deed.change == Change::Create && self.is_late(id, mutation) {
-            self.late.insert(mutation.container.clone());
-            return;
-        }
-        self.history.applied(now, id);
-        match deed.change {
-            Change::Create => self.check_epoch(engine, id, mutation),
-            Change::Remove => {
-                self.removed.insert(deed.container);
-            }
-            Change::Start
-            | Change::Stop
-            | Change::Kill
-            | Change::Rename
-            | Change::Exec
-            | Change::Put => {}
-        }
-    }
-
-    /// Whether a create arrives after its own repetition in a later epoch. The network may keep what left in time; what
-    /// comes of it must be gone in the end.
-    fn is_late(&mut self, id: u64, mutation: &Mutation) -> bool {
-        let Some(epoch) = epoch_of(mutation) else {
-            return false;
-        };
-        match self.made_in.get(&id) {
-            Some(made_in) => epoch < *made_in,
-            None => {
-                self.made_in.insert(id, epoch);
-                false
-            }
-        }
-    }
-
-    /// A container says in which epoch it was made.
-    fn check_epoch(&mut self, engine: &str, id: u64, mutation: &Mutation) {
-        let label = mutation.labels.get(EPOCH_LABEL);
-        let epoch = epoch_of(mutation);
-        let witness = self.witness.lock();
-        let mut terms = witness.judge.terms().iter();
-        let known = epoch.is_some_and(|epoch| terms.any(|term| term.epoch == epoch));
-        drop(witness);
-        if !known {
-            let what = format!(
-                "request {id} made a container of epoch {label:?} on {engine}, in which nobody has acted"
-            );
-            self.fail(Property::DispatchInLease, "epoch", what);
         }
     }
 

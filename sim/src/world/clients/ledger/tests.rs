@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use swarm_core::cluster::EPOCH_LABEL;
+use swarm_models::engine::Mutation;
+
 use super::*;
 use crate::plan::{Host, How, Plan, Way};
 use crate::trace::Keep;
@@ -67,7 +70,7 @@ impl Story {
         let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.to_owned(), value)).into();
         let mutation = Mutation {
             change,
-            container: "0".to_owned(),
+            container: format!("{key} of {epoch}"),
             labels: Arc::new(labels),
             detail: String::new(),
         };
@@ -113,6 +116,33 @@ fn a_create_that_was_acknowledged_was_done_and_lasts() {
     assert_eq!(story.wrong(MS), None);
     let lost = story.wrong_at_end(SECOND);
     assert_eq!(lost.as_deref(), Some("exactly-once.lost"));
+}
+
+#[test]
+fn a_create_that_arrives_after_its_repetition_must_leave_nothing() {
+    let late = || {
+        let mut story = Story::new();
+        story.term(2);
+        let id = story.create();
+        story.done(id, Change::Create, "2");
+        story.done(id, Change::Create, "1");
+        assert_eq!(story.wrong(MS), None);
+        (story, id)
+    };
+    let (mut story, _) = late();
+    let left = story.wrong_at_end(SECOND);
+    assert_eq!(left.as_deref(), Some("exactly-once.double"));
+    let (mut story, id) = late();
+    story.done(id, Change::Remove, "1");
+    assert_eq!(story.wrong_at_end(SECOND), None);
+
+    let mut story = Story::new();
+    story.term(2);
+    let id = story.create();
+    story.done(id, Change::Create, "1");
+    story.done(id, Change::Create, "2");
+    let twice = story.wrong(MS);
+    assert_eq!(twice.as_deref(), Some("exactly-once.twice"));
 }
 
 #[test]
