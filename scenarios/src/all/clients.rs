@@ -110,6 +110,23 @@ fn streams() -> Scripts {
 
 fn engines() -> Scripts {
     vec![
+        clients("engine_crashes_under_what_is_done_once")
+            .story("The engine crashes three times while it carries out kills and execs: their clients are told that the outcome is unknown, and nothing is done twice.")
+            .engines(1)
+            .clients(0, 12)
+            .pace(20.ms())
+            .latency(5.ms(), 10.ms())
+            .at(1.secs())
+            .kill(engine(1))
+            .lasting(300.ms())
+            .then_after(3.secs())
+            .kill(engine(1))
+            .lasting(300.ms())
+            .then_after(3.secs())
+            .kill(engine(1))
+            .lasting(300.ms())
+            .expect(keeps_its_epoch())
+            .expect(told_unknown()),
         clients("engine_killed_and_back_during_create")
             .story("Engines are killed one after the other while clients create containers and come back: nothing is done twice, nothing acknowledged is lost.")
             .clients(1, 4)
