@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use swarm_core::address::HostPort;
 use swarm_core::api::{ApiVersion, ContainerAction};
-use swarm_core::cluster::Engine;
+use swarm_core::cluster::{Engine, LookupError};
 use swarm_core::json::{self, JsonError, RawObject};
 use swarm_core::scheduler::ReservationId;
 
@@ -37,11 +37,19 @@ struct NodeJson<'a> {
 
 impl Api {
     /// The container called `name` and its engine, which must answer.
-    fn locate(
+    async fn locate(
         &self,
         name: &str,
         version: Option<ApiVersion>,
+        epoch: Option<u64>,
     ) -> Result<(Target, String), ApiError> {
+        let missed = {
+            let found = self.fleet.cluster().read().container(name).map(drop);
+            matches!(found, Err(LookupError::NotFound(_))) && self.may_be_missed(epoch)
+        };
+        if missed {
+            self.look_for(name, version).await?;
+        }
         let cluster = self.fleet.cluster().read();
         let (engine, container) = cluster.container(name)?;
         let target = Target::healthy(&cluster, engine, version, &format!("container {name}"))?;
@@ -54,7 +62,7 @@ impl Api {
         action: ContainerAction,
         call: Call,
     ) -> Answer {
-        let (target, id) = self.locate(name, call.request.version)?;
+        let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, patience(action)).await?;
         if changes_state(action) {
@@ -87,7 +95,7 @@ impl Api {
     }
 
     pub(super) async fn inspect_container(&self, name: &str, call: Call) -> Answer {
-        let (target, id) = self.locate(name, call.request.version)?;
+        let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, question()).await?;
         if response.status() != StatusCode::OK {
@@ -106,7 +114,7 @@ impl Api {
     }
 
     pub(super) async fn remove_container(&self, name: &str, call: Call) -> Answer {
-        let (target, id) = self.locate(name, call.request.version)?;
+        let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, work()).await?;
         if response.status().is_success() {
@@ -120,7 +128,7 @@ impl Api {
     }
 
     pub(super) async fn rename_container(&self, name: &str, call: Call) -> Answer {
-        let (target, id) = self.locate(name, call.request.version)?;
+        let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let new_name = call.request.query.value("name").unwrap_or_default();
         let _reserved = self.reserve_name(&new_name)?;
         let path = self.engine_path(&call, &id, &target)?;
@@ -138,7 +146,7 @@ impl Api {
     }
 
     pub(super) async fn create_exec(&self, name: &str, call: Call) -> Answer {
-        let (target, id) = self.locate(name, call.request.version)?;
+        let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
         let response = self.pass(&target, call, &path, work()).await?;
         if response.status() != StatusCode::CREATED {

@@ -32,6 +32,7 @@ mod gate;
 mod join;
 mod lines;
 mod lists;
+mod missing;
 mod plan;
 mod pull;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub struct Api {
     scheduler: Mutex<Scheduler>,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     made: Mutex<doubles::Made>,
+    takeover: missing::Takeover,
     identity: HeaderValue,
     /// Events after this are remembered here, older ones by the engines only.
     started: Wall,
@@ -107,6 +109,7 @@ impl Api {
             scheduler: Mutex::new(scheduler),
             creates: Mutex::default(),
             made: Mutex::default(),
+            takeover: missing::Takeover::default(),
             identity: HeaderValue::try_from(identity)
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
             host,

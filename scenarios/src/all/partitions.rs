@@ -65,6 +65,18 @@ fn of_the_store() -> Scripts {
             .expect(stops_within(1, 2_060.ms()))
             .expect(terms(2))
             .expect(took_over_within(1, 2_500.ms())),
+        partition("replica_that_missed_an_engine_takes_over")
+            .story("The only replica does not hear the engine for 3 s, and is made primary meanwhile: clients are not told that containers do not exist that the last primary acknowledged.")
+            .managers(2)
+            .stores(1)
+            .engines(1)
+            .clients(1, 4)
+            .at(1.secs())
+            .cut(replica(), engine(1))
+            .lasting(3.secs())
+            .then_after(1_500.ms())
+            .step_down(primary())
+            .expect(terms(2)),
         partition("creates_arrive_after_their_repetition")
             .story("The network keeps what the primary sent to the engine until the next primary has repeated it: what the late creates make is removed again, and nothing that was acknowledged.")
             .stores(1)

@@ -81,6 +81,32 @@ async fn inspect_names_the_engine_and_its_address() {
 }
 
 #[tokio::test]
+async fn a_new_primary_asks_the_engines_before_it_says_that_there_is_no_such_container() {
+    let rig = Rig::new(2).await;
+    let id = rig.run("web").await;
+    let address =
+        &rig.addresses[usize::from(rig.doubles[1].containers().iter().any(|one| one.id == id))];
+    let forget = || {
+        let mut cluster = rig.engines.cluster().write();
+        assert!(cluster.remove_container(address, &id));
+    };
+    for reference in ["web", &id, "node-0/web", "node-1/web"] {
+        let known = rig
+            .ask("GET", &format!("/v1.41/containers/{reference}/json"))
+            .await;
+        forget();
+        let found = rig
+            .ask("GET", &format!("/v1.41/containers/{reference}/json"))
+            .await;
+        assert_eq!(found.status, known.status, "{reference}");
+        if found.status == 404 {
+            rig.ask("GET", "/v1.41/containers/web/json").await;
+        }
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn references_that_lead_nowhere_or_to_several_say_so() {
     let rig = Rig::new(2).await;
     let reply = rig.ask("GET", "/v1.41/containers/nobody/json").await;
