@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::address::HostPort;
 use crate::cluster::{Cluster, Engine, Resources, bare, human};
-use crate::config;
+use crate::config::{self, Strategy};
+use crate::rng::Random;
 
 mod carriers;
 mod filter;
@@ -18,7 +19,6 @@ mod tests;
 
 pub use carriers::first_expression;
 pub use filter::Filter;
-pub use strategy::Strategy;
 
 /// What is to be placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub struct Candidate {
     pub address: HostPort,
     /// Its host name.
     pub name: String,
-    /// What the strategy computed; lower is better under `spread`.
+    /// What the strategy computed; lower is better under `spread`, higher under `binpack`, without meaning under
+    /// `random`.
     pub weight: i64,
     /// Containers on it, pending ones included.
     pub containers: usize,
@@ -117,6 +118,7 @@ pub struct Scheduler {
     strategy: Strategy,
     filters: Vec<Filter>,
     overcommit: i64,
+    random: Random,
     reservations: BTreeMap<ReservationId, Reservation>,
     next: u64,
 }
@@ -132,13 +134,14 @@ struct Node<'a> {
 
 impl Scheduler {
     /// A scheduler without reservations. `overcommit` is the percentage by which memory and CPUs may be promised
-    /// beyond what there is (see [`overcommit_percent`]).
+    /// beyond what there is (see [`overcommit_percent`]); `random` is what the strategy of that name draws from.
     #[must_use]
-    pub fn new(strategy: Strategy, filters: Vec<Filter>, overcommit: i64) -> Self {
+    pub fn new(strategy: Strategy, filters: Vec<Filter>, overcommit: i64, random: Random) -> Self {
         Self {
             strategy,
             filters,
             overcommit,
+            random,
             reservations: BTreeMap::new(),
             next: 0,
         }
@@ -166,7 +169,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`PlaceError`] when no engine can take it. Whether the name is free is not looked at.
-    pub fn rank(&self, cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
+    pub fn rank(&mut self, cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
         let mut nodes = self.nodes(cluster);
         if nodes.is_empty() {
             return Err(PlaceError::NoEngines);
@@ -178,7 +181,9 @@ impl Scheduler {
                 return Err(filter.error(refused));
             }
         }
-        let ranked = self.strategy.rank(&nodes, request, &mut refused);
+        let ranked = self
+            .strategy
+            .rank(&nodes, request, &mut self.random, &mut refused);
         if ranked.is_empty() {
             return Err(PlaceError::NoResources(refused));
         }
@@ -312,25 +317,9 @@ pub fn overcommit_percent(ratio: f64) -> i64 {
 /// The configuration asks for something this version does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    /// `--strategy`
-    #[error("--strategy {0} is not implemented by this version of swarm; use spread")]
-    Strategy(config::Strategy),
     /// `--filter`
     #[error("--filter {0} is not implemented by this version of swarm")]
     Filter(config::Filter),
-}
-
-impl TryFrom<config::Strategy> for Strategy {
-    type Error = Unsupported;
-
-    fn try_from(strategy: config::Strategy) -> Result<Self, Unsupported> {
-        match strategy {
-            config::Strategy::Spread => Ok(Self::Spread),
-            config::Strategy::BinPack | config::Strategy::Random => {
-                Err(Unsupported::Strategy(strategy))
-            }
-        }
-    }
 }
 
 impl TryFrom<config::Filter> for Filter {

@@ -5,7 +5,11 @@ use crate::cluster::{EngineState, NANO};
 const GIB: u64 = 1 << 30;
 
 fn scheduler(overcommit: i64) -> Scheduler {
-    Scheduler::new(Strategy::Spread, vec![Filter::Health], overcommit)
+    ranked_by(Strategy::Spread, overcommit)
+}
+
+fn ranked_by(strategy: Strategy, overcommit: i64) -> Scheduler {
+    Scheduler::new(strategy, vec![Filter::Health], overcommit, Random::new(1))
 }
 
 fn wants(memory: u64, cpus: u64) -> Request {
@@ -20,10 +24,13 @@ fn wants(memory: u64, cpus: u64) -> Request {
 }
 
 /// Places as the API does, with the container showing up in the view at once; the engine's number.
-fn place(cluster: &mut Cluster, overcommit: i64, memory: u64, cpus: u64) -> Option<usize> {
-    let ranking = scheduler(overcommit)
-        .rank(cluster, &wants(memory, cpus))
-        .ok()?;
+fn place(
+    scheduler: &mut Scheduler,
+    cluster: &mut Cluster,
+    memory: u64,
+    cpus: u64,
+) -> Option<usize> {
+    let ranking = scheduler.rank(cluster, &wants(memory, cpus)).ok()?;
     let best = ranking.ranked.first()?.address.clone();
     let engines = cluster.engines().len();
     let number = (0..engines).find(|number| address(*number) == best)?;
@@ -49,75 +56,158 @@ fn counts(cluster: &Cluster) -> Vec<usize> {
 
 // The golden vectors are those of spec/classic.md appendix B.
 
+const BOTH: [Strategy; 2] = [Strategy::Spread, Strategy::BinPack];
+
 #[test]
 fn golden_1_spread_counts_containers_or_cpus() {
     let mut none = cluster(&[(21, GIB), (42, GIB)]);
     let mut one = none.clone();
+    let mut spread = scheduler(0);
     for _ in 0..60 {
-        place(&mut none, 0, 0, 0).unwrap();
-        place(&mut one, 0, 0, 1).unwrap();
+        place(&mut spread, &mut none, 0, 0).unwrap();
+        place(&mut spread, &mut one, 0, 1).unwrap();
     }
     assert_eq!(counts(&none), [30, 30]);
     assert_eq!(counts(&one), [20, 40]);
 }
 
 #[test]
-fn golden_2_fewer_containers_win_at_equal_weight() {
-    let mut cluster = cluster(&[(4, 4 * GIB), (4, 4 * GIB)]);
-    Described::new("a", "a")
-        .resources(2 * GIB, 0)
-        .put(&mut cluster, 0);
-    Described::new("b", "b")
-        .resources(GIB, 0)
-        .put(&mut cluster, 1);
-    Described::new("c", "c")
-        .resources(GIB, 0)
-        .put(&mut cluster, 1);
-    assert_eq!(place(&mut cluster, 0, GIB, 0), Some(0));
-}
-
-#[test]
-fn golden_3_spread_uses_different_engines() {
-    for (memory, cpus) in [(GIB, 0), (0, 1)] {
-        let mut cluster = cluster(&[(2, 2 * GIB), (2, 2 * GIB)]);
-        place(&mut cluster, 0, memory, cpus).unwrap();
-        place(&mut cluster, 0, memory, cpus).unwrap();
-        assert_eq!(counts(&cluster), [1, 1]);
+fn golden_2_the_count_decides_at_equal_weight() {
+    for (strategy, expected) in BOTH.into_iter().zip([0, 1]) {
+        let mut cluster = cluster(&[(4, 4 * GIB), (4, 4 * GIB)]);
+        for (id, memory, engine) in [("a", 2 * GIB, 0), ("b", GIB, 1), ("c", GIB, 1)] {
+            Described::new(id, id)
+                .resources(memory, 0)
+                .put(&mut cluster, engine);
+        }
+        let chosen = place(&mut ranked_by(strategy, 0), &mut cluster, GIB, 0);
+        assert_eq!(chosen, Some(expected), "{strategy}");
     }
 }
 
 #[test]
-fn golden_4_the_emptier_engine_gets_the_third() {
-    let mut cluster = cluster(&[(2, 4 * GIB), (2, 4 * GIB)]);
-    let first = place(&mut cluster, 0, 2 * GIB, 0);
-    let second = place(&mut cluster, 0, 3 * GIB, 0);
-    assert_ne!(first, second);
-    assert_eq!(place(&mut cluster, 0, GIB, 0), first);
+fn golden_3_spread_uses_different_engines_and_binpack_one() {
+    for (memory, cpus) in [(GIB, 0), (0, 1)] {
+        for (strategy, expected) in BOTH.into_iter().zip([[1, 1], [2, 0]]) {
+            let mut cluster = cluster(&[(2, 2 * GIB), (2, 2 * GIB)]);
+            let mut scheduler = ranked_by(strategy, 0);
+            place(&mut scheduler, &mut cluster, memory, cpus).unwrap();
+            place(&mut scheduler, &mut cluster, memory, cpus).unwrap();
+            assert_eq!(counts(&cluster), expected, "{strategy}");
+        }
+    }
+}
+
+#[test]
+fn golden_4_the_third_goes_to_the_emptier_or_the_fuller_engine() {
+    for strategy in BOTH {
+        let mut cluster = cluster(&[(2, 4 * GIB), (2, 4 * GIB)]);
+        let mut scheduler = ranked_by(strategy, 0);
+        let emptier = place(&mut scheduler, &mut cluster, 2 * GIB, 0);
+        let fuller = place(&mut scheduler, &mut cluster, 3 * GIB, 0);
+        assert_ne!(emptier, fuller);
+        let third = place(&mut scheduler, &mut cluster, GIB, 0);
+        let expected = if strategy == Strategy::Spread {
+            emptier
+        } else {
+            fuller
+        };
+        assert_eq!(third, expected, "{strategy}");
+    }
 }
 
 #[test]
 fn golden_5_a_hundred_fit_and_no_more() {
-    let mut cluster = cluster(&[(1, GIB); 100]);
-    for _ in 0..100 {
-        assert!(place(&mut cluster, 5, 0, 1).is_some());
+    for strategy in Strategy::ALL {
+        let mut cluster = cluster(&[(1, GIB); 100]);
+        let mut scheduler = ranked_by(strategy, 5);
+        for (memory, cpus) in [(0, 1), (GIB, 0)] {
+            for _ in 0..100 {
+                assert!(place(&mut scheduler, &mut cluster, memory, cpus).is_some());
+            }
+            // Random too: classic Swarm's looked at no resources (spec/classic.md section 10.4, S2).
+            assert_eq!(place(&mut scheduler, &mut cluster, memory, cpus), None);
+        }
+        assert_eq!(counts(&cluster), [2; 100]);
     }
-    assert_eq!(place(&mut cluster, 5, 0, 1), None);
-    for _ in 0..100 {
-        assert!(place(&mut cluster, 5, GIB, 0).is_some());
-    }
-    assert_eq!(place(&mut cluster, 5, GIB, 0), None);
-    assert_eq!(counts(&cluster), [2; 100]);
 }
 
 #[test]
 fn golden_6_overcommit_raises_the_limit() {
     for (memory, fits) in [(90, true), (100, true), (105, true), (106, false)] {
         let mut cluster = cluster(&[(4, 100 * GIB)]);
-        assert_eq!(
-            place(&mut cluster, overcommit_percent(0.05), memory * GIB, 0).is_some(),
-            fits
-        );
+        let mut spread = scheduler(overcommit_percent(0.05));
+        let chosen = place(&mut spread, &mut cluster, memory * GIB, 0);
+        assert_eq!(chosen.is_some(), fits);
     }
+}
+
+#[test]
+fn golden_7_binpack_fills_one_engine_after_the_other() {
+    let mut cluster = cluster(&[(4, 2 * GIB); 3]);
+    let mut binpack = ranked_by(Strategy::BinPack, 0);
+    assert_eq!(place(&mut binpack, &mut cluster, 10 * GIB, 0), None);
+    for (memory, expected) in [(GIB, 0), (GIB, 0), (2 * GIB, 1), (GIB, 2), (GIB, 2)] {
+        let chosen = place(&mut binpack, &mut cluster, memory, 0);
+        assert_eq!(chosen, Some(expected));
+    }
+    assert_eq!(place(&mut binpack, &mut cluster, GIB, 0), None);
+    assert!(cluster.remove_container(&address(1), "id2"));
+    assert_eq!(place(&mut binpack, &mut cluster, GIB, 0), Some(1));
+}
+
+#[test]
+fn random_uses_every_engine_and_repeats_itself_from_the_same_stream() {
+    let cluster = cluster(&[(1, GIB); 5]);
+    let draw = |seed| -> Vec<HostPort> {
+        let filters = vec![Filter::Health];
+        let mut scheduler = Scheduler::new(Strategy::Random, filters, 0, Random::new(seed));
+        let mut first = || {
+            scheduler
+                .rank(&cluster, &wants(0, 0))
+                .unwrap()
+                .ranked
+                .remove(0)
+        };
+        (0..200).map(|_| first().address).collect()
+    };
+    for number in 0..5 {
+        let times = draw(7).into_iter().filter(|one| *one == address(number));
+        // 40 on average; anything outside is less likely than one in a million.
+        assert!((10..=75).contains(&times.count()), "{number}");
+    }
+    assert_eq!(draw(7), draw(7));
+    assert_ne!(draw(7), draw(8));
+}
+
+#[test]
+fn equal_engines_are_ranked_by_name() {
+    // spec/classic.md section 10.4, S14: the order of discovery is another on each manager.
+    let (forth, back) = (cluster(&[(1, GIB); 4]), backwards(4));
+    for strategy in BOTH {
+        let names = |cluster: &Cluster| {
+            let ranking = ranked_by(strategy, 0).rank(cluster, &wants(0, 0)).unwrap();
+            let names = ranking.ranked.into_iter().map(|one| one.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(&forth), ["node-0", "node-1", "node-2", "node-3"]);
+        assert_eq!(names(&forth), names(&back), "{strategy}");
+    }
+}
+
+/// Engines discovered in the other order.
+fn backwards(engines: usize) -> Cluster {
+    let mut cluster = Cluster::new();
+    for number in (0..engines).rev() {
+        let address = address(number);
+        assert!(cluster.add_engine(&address, NOW));
+        let specs = crate::cluster::tests::specs(number, 1, GIB);
+        cluster.admit(&address, address.ip(), specs, NOW).unwrap();
+        cluster
+            .set_health(&address, EngineState::Healthy, 100, None, NOW)
+            .unwrap();
+    }
+    cluster
 }
 
 #[test]
@@ -233,31 +323,17 @@ fn one_recent_failure_outweighs_any_difference_in_room() {
     cluster
         .set_health(&address(0), EngineState::Healthy, 67, None, NOW)
         .unwrap();
-    assert_eq!(place(&mut cluster, 0, GIB, 1), Some(1));
+    assert_eq!(place(&mut scheduler(0), &mut cluster, GIB, 1), Some(1));
 }
 
 #[test]
 fn what_is_configured_is_applied_or_refused() {
-    assert_eq!(
-        Strategy::try_from(config::Strategy::Spread),
-        Ok(Strategy::Spread)
-    );
     assert_eq!(Filter::try_from(config::Filter::Health), Ok(Filter::Health));
-    let error = Strategy::try_from(config::Strategy::BinPack).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("--strategy binpack is not implemented")
-    );
     let error = Filter::try_from(config::Filter::Port).unwrap_err();
     assert!(
         error
             .to_string()
             .starts_with("--filter port is not implemented")
-    );
-    assert_eq!(
-        Strategy::Spread.to_string(),
-        config::Strategy::Spread.name()
     );
     assert_eq!(Filter::Health.to_string(), config::Filter::Health.name());
     assert_eq!([0.05, -0.5, 0.0].map(overcommit_percent), [5, -50, 0]);

@@ -173,7 +173,7 @@ pub(super) struct Join {
 
 #[derive(Debug, Args)]
 pub(super) struct Manage {
-    /// placement strategy to use: spread (binpack and random: not in this version)
+    /// placement strategy to use: spread, binpack or random
     #[arg(long, value_name = "NAME", default_value = defaults::STRATEGY)]
     strategy: String,
     /// filter to use, in the order applied: health (port, containerslots, dependency, affinity, constraint, whitelist:

@@ -7,8 +7,10 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::cluster::SWARM_ID_LABEL;
+use swarm_core::config::Strategy;
 use swarm_core::engine::EngineOptions;
-use swarm_core::scheduler::{Filter, Strategy};
+use swarm_core::rng::Random;
+use swarm_core::scheduler::Filter;
 use swarm_models::engine::{Engine as Double, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
@@ -145,7 +147,7 @@ impl Rig {
                 os: "linux".to_owned(),
                 ..HostInfo::default()
             },
-            Scheduler::new(Strategy::Spread, vec![Filter::Health], 5),
+            Scheduler::new(Strategy::Spread, vec![Filter::Health], 5, Random::new(1)),
         );
         let server = Server::new(
             platform.clone(),
