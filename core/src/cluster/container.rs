@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::engine::Resources;
 use super::human;
+use super::ports::{Binding, Exposed};
 use crate::json;
 use crate::time::Wall;
 
@@ -109,6 +110,8 @@ pub struct Port {
     pub private: u16,
     /// Port on the engine; 0 when not published.
     pub public: u16,
+    /// The engine's address it is published at; empty when it is not published.
+    pub address: String,
     /// `tcp`, `udp` or `sctp`.
     pub kind: String,
 }
@@ -116,12 +119,15 @@ pub struct Port {
 /// The parts of a container's host configuration placement looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostBits {
-    /// Memory limit and CPUs; shares are counted as their part of the engine's CPUs.
+    /// The higher of memory limit and memory reservation, and CPUs; shares are counted as their part of the engine's
+    /// CPUs.
     pub resources: Resources,
     /// For instance `bridge`, `host`, `container:x`.
     pub network_mode: String,
-    /// Requested host ports as text, with the host address asked for (empty for all).
-    pub bindings: Vec<(String, String)>,
+    /// The ports it publishes at ports it names.
+    pub bindings: Vec<Binding>,
+    /// The ports it exposes.
+    pub exposed: Vec<Exposed>,
     /// Whether the engine removes it when it ends.
     pub auto_remove: bool,
     /// Windows isolation technology; empty elsewhere.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::container::{Container, bare};
 use super::{Cluster, Engine};
+use crate::address::HostPort;
 
 /// Why a reference does not lead to one container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +110,29 @@ impl Cluster {
     /// # Errors
     /// [`LookupError`] when none or several match.
     pub fn container(&self, reference: &str) -> Result<(&Engine, &Container), LookupError> {
+        self.find(reference, |_| true)
+    }
+
+    /// The container of one engine that a user calls `reference`, as [`Cluster::container`] finds it in all of them.
+    ///
+    /// # Errors
+    /// [`LookupError`] when none or several match.
+    pub fn container_on(
+        &self,
+        engine: &HostPort,
+        reference: &str,
+    ) -> Result<&Container, LookupError> {
+        let own = self.slots.get(engine);
+        self.find(reference, |(slot, _)| Some(slot) == own)
+            .map(|(_, container)| container)
+    }
+
+    /// The container called `reference` among those at wanted places.
+    fn find(
+        &self,
+        reference: &str,
+        wanted: impl Fn(&Place) -> bool,
+    ) -> Result<(&Engine, &Container), LookupError> {
         let not_found = || LookupError::NotFound(reference.to_owned());
         if reference.is_empty() {
             return Err(not_found());
@@ -117,9 +141,13 @@ impl Cluster {
             short_or_full(&self.index.ids, reference),
             short_or_full(&self.index.swarm_ids, reference),
             self.by_name(reference),
-            self.by_prefix(reference),
+            self.by_prefix(reference, &wanted),
         ]
         .into_iter()
+        .map(|mut places| {
+            places.retain(&wanted);
+            places
+        })
         .find(|places| !places.is_empty())
         .ok_or_else(not_found)?;
         let mut hits = found.iter().filter_map(|place| self.at(place));
@@ -200,10 +228,11 @@ impl Cluster {
         places
     }
 
-    fn by_prefix(&self, prefix: &str) -> BTreeSet<Place> {
+    fn by_prefix(&self, prefix: &str, wanted: impl Fn(&Place) -> bool) -> BTreeSet<Place> {
         starting(&self.index.ids, prefix)
             .chain(starting(&self.index.swarm_ids, prefix))
             .map(|(_, place)| place)
+            .filter(wanted)
             .take(CANDIDATES_MAX + 1)
             .collect()
     }

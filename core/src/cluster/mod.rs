@@ -24,6 +24,7 @@ mod list;
 mod lookup;
 mod network;
 mod objects;
+mod ports;
 mod volume;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use list::{ContainerQuery, Row, write_rows};
 pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
+pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use volume::Volume;
 
 use lookup::Index;
