@@ -390,9 +390,6 @@ fn warn_of_flags_for_later(raw: &RawManage, create_retry: u32, warnings: &mut Ve
         let option = format!("--cluster-opt swarm.createretry={create_retry}");
         warnings.push(Warning::NotYet(option));
     }
-    for name in raw.filters.iter().filter(|name| *name != "health") {
-        warnings.push(Warning::NotYet(format!("--filter {name}")));
-    }
 }
 
 #[cfg(test)]

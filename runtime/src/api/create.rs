@@ -59,9 +59,7 @@ impl Api {
             parts.headers,
             call.request,
             (call.request_id, call.epoch, call.repeat),
-        )
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        plan.refuse_unserved(&self.fleet.cluster().read())?;
+        )?;
         let mut outcome = self.start_create(plan);
         let finished = outcome.wait_for(Option::is_some).await;
         match finished.ok().and_then(|finished| finished.clone()) {
@@ -211,7 +209,7 @@ impl Api {
         gated: Option<Option<u64>>,
     ) -> Result<Finished, ApiError> {
         let text = plan
-            .body(target.cpus)
+            .body(&self.fleet.cluster().read(), target)
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let mut request = Request::new(body::full(text));
         *request.method_mut() = Method::POST;

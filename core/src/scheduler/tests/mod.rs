@@ -2,6 +2,10 @@ use super::*;
 use crate::cluster::tests::{Described, NOW, address, cluster};
 use crate::cluster::{EngineState, NANO};
 
+mod dependencies;
+mod filters;
+mod ports;
+
 const GIB: u64 = 1 << 30;
 
 fn scheduler(overcommit: i64) -> Scheduler {
@@ -9,17 +13,16 @@ fn scheduler(overcommit: i64) -> Scheduler {
 }
 
 fn ranked_by(strategy: Strategy, overcommit: i64) -> Scheduler {
-    Scheduler::new(strategy, vec![Filter::Health], overcommit, Random::new(1))
+    Scheduler::new(strategy, Filter::ALL.to_vec(), overcommit, Random::new(1))
 }
 
 fn wants(memory: u64, cpus: u64) -> Request {
     Request {
-        name: String::new(),
-        swarm_id: String::new(),
         resources: Resources {
             memory,
             nano_cpus: cpus * NANO,
         },
+        ..Request::default()
     }
 }
 
@@ -327,14 +330,9 @@ fn one_recent_failure_outweighs_any_difference_in_room() {
 }
 
 #[test]
-fn what_is_configured_is_applied_or_refused() {
-    assert_eq!(Filter::try_from(config::Filter::Health), Ok(Filter::Health));
-    let error = Filter::try_from(config::Filter::Port).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("--filter port is not implemented")
+fn overcommit_is_cut_off_to_whole_percent() {
+    assert_eq!(
+        [0.05, -0.5, 0.0, 0.019].map(overcommit_percent),
+        [5, -50, 0, 1]
     );
-    assert_eq!(Filter::Health.to_string(), config::Filter::Health.name());
-    assert_eq!([0.05, -0.5, 0.0].map(overcommit_percent), [5, -50, 0]);
 }

@@ -7,10 +7,9 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::cluster::SWARM_ID_LABEL;
-use swarm_core::config::Strategy;
+use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::EngineOptions;
 use swarm_core::rng::Random;
-use swarm_core::scheduler::Filter;
 use swarm_models::engine::{Engine as Double, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
@@ -23,6 +22,7 @@ use crate::platform::{TokioPlatform, sleep, timeout};
 mod create;
 mod events;
 mod pass;
+mod placement;
 mod pull;
 
 /// A manager's API in front of modelled engines.
@@ -147,7 +147,7 @@ impl Rig {
                 os: "linux".to_owned(),
                 ..HostInfo::default()
             },
-            Scheduler::new(Strategy::Spread, vec![Filter::Health], 5, Random::new(1)),
+            Scheduler::new(Strategy::Spread, Filter::ALL.to_vec(), 5, Random::new(1)),
         );
         let server = Server::new(
             platform.clone(),
