@@ -201,10 +201,11 @@ impl Container {
         self.labels.get(EPOCH_LABEL)?.parse().ok()
     }
 
-    /// The first name without its slash; empty if it has none.
+    /// Its own name without the slash, not `<other container>/<alias>` by which a link calls it; empty if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.names.first().map_or("", |name| bare(name))
+        let mut names = self.names.iter().map(|name| bare(name));
+        names.find(|name| !name.contains('/')).unwrap_or_default()
     }
 
     /// What it reserves.

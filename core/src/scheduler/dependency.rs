@@ -157,29 +157,26 @@ pub(super) fn bound<'a>(nodes: &[Node<'a>], request: &Request) -> Vec<Bound<'a>>
     networks.chain(volumes).collect()
 }
 
-/// `None` when any engine will do.
+/// `None` when any engine will do. One that is named in front is asked also if the view does not know the network yet.
 fn engines_with_network<'a>(nodes: &[Node<'a>], reference: &str) -> Option<BTreeSet<&'a HostPort>> {
-    let qualified = nodes
-        .iter()
-        .any(|node| on_engine(node.engine, reference).is_some());
-    let mut engines = BTreeSet::new();
+    let address = |node: &Node<'a>| &node.engine.address;
+    let named = |node: &&Node<'a>| on_engine(node.engine, reference).is_some();
+    let mut engines: BTreeSet<_> = nodes.iter().filter(named).map(address).collect();
+    if !engines.is_empty() {
+        return Some(engines);
+    }
+    let known = |id: &str| reference.len() >= SHORT && id.starts_with(reference);
     for node in nodes {
-        let name = match on_engine(node.engine, reference) {
-            Some(name) => name,
-            None if qualified => continue,
-            None => reference,
-        };
-        let known = |id: &str| id == name || (name.len() >= SHORT && id.starts_with(name));
         for network in node.engine.networks() {
-            if network.name == name || known(&network.id) {
-                if !network.is_local() && !qualified {
+            if network.name == reference || known(&network.id) {
+                if !network.is_local() {
                     return None;
                 }
-                engines.insert(&node.engine.address);
+                engines.insert(address(node));
             }
         }
     }
-    (qualified || !engines.is_empty()).then_some(engines)
+    (!engines.is_empty()).then_some(engines)
 }
 
 /// `None` when any engine will do.

@@ -56,6 +56,12 @@ fn what_a_container_is_tied_to_has_to_be_there() {
         }
     }
     assert_eq!(Beside::parse(Tie::Ipc, "host"), None);
+    // Named by its own name, whatever links call it.
+    let mut linked = Described::new("0123456789abcdef", "db");
+    linked.entry["Names"] = json!(["/web/cache", "/db"]);
+    linked.put(&mut cluster, 1);
+    let ipc = Beside::parse(Tie::Ipc, "container:node-1/db").unwrap();
+    assert_eq!(ipc.for_engine(&cluster, &address(1)), "container:db");
     let error = rank(&cluster, &beside(Tie::Link, "cache:c")).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -82,7 +88,7 @@ fn a_local_network_binds_to_its_engines() {
         ("n1back0123456", &["node-1"]),
         ("node-1/back", &["node-1"]),
         ("DAEMON1/back", &["node-1"]),
-        ("node-0/back", &[]),
+        ("node-0/back", &["node-0"]),
         ("node-0/bridge", &["node-0"]),
         ("bridge", &["node-0", "node-1"]),
         ("front", &["node-0", "node-1"]),

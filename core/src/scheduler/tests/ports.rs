@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::filters::{fits, put_with};
 use super::*;
 use crate::cluster::Binding;
+use proptest::prelude::any;
+use proptest::{prop_assert_eq, proptest};
 
 pub(super) fn publishes(ports: &[(&str, &str, &str)]) -> Request {
     let bindings = ports
@@ -129,4 +131,35 @@ fn the_hosts_network_and_published_ports_meet() {
     }
     let free = on_host_network(&["80/udp", "81/udp"]);
     assert_eq!(fits(&cluster, &free).len(), 2);
+}
+
+proptest! {
+    /// Against the rule in its plainest form, for single ports.
+    #[test]
+    fn a_port_is_refused_when_protocol_number_and_address_meet(
+        taken in proptest::collection::vec((0..4_usize, 1..4_u16, "tcp|udp", any::<bool>()), 0..5),
+        wanted in (0..4_usize, 1..4_u16, "tcp|udp"),
+    ) {
+        const ADDRESSES: [&str; 4] = ["", "::", "10.0.0.1", "10.0.0.2"];
+        let mut cluster = cluster(&[(1, GIB)]);
+        for (number, (address, port, protocol, running)) in taken.iter().enumerate() {
+            put_with(&mut cluster, 0, &format!("c{number}"), |one| {
+                let (inside, address) = (format!("9/{protocol}"), ADDRESSES[*address]);
+                if *running {
+                    one.entry["Ports"] = json!([{"IP": address, "PrivatePort": 9, "PublicPort": port,
+                        "Type": protocol}]);
+                } else {
+                    let bindings = requested(&inside, address, &port.to_string());
+                    one.inspect["HostConfig"]["PortBindings"] = bindings;
+                }
+            });
+        }
+        let (address, port, protocol) = wanted;
+        let meets = taken.iter().any(|(other, number, kind, _)| {
+            (*number, kind) == (port, &protocol) && (*other < 2 || address < 2 || *other == address)
+        });
+        let inside = format!("8/{protocol}");
+        let request = publishes(&[(&inside, ADDRESSES[address], &port.to_string())]);
+        prop_assert_eq!(fits(&cluster, &request).is_empty(), meets);
+    }
 }
