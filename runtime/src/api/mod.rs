@@ -21,6 +21,7 @@ use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
 
 mod answer;
+mod attempts;
 mod containers;
 mod create;
 mod doubles;
@@ -77,6 +78,8 @@ pub struct Api {
     role: RoleSource,
     host: HostInfo,
     scheduler: Mutex<Scheduler>,
+    /// How often a create that an engine refused is tried again.
+    create_retry: u32,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     made: Mutex<doubles::Made>,
     identity: HeaderValue,
@@ -87,7 +90,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over `fleet`.
+    /// An API over `fleet`. `create_retry` is how often a create that an engine refused is tried again.
     #[must_use]
     pub fn new(
         platform: SharedPlatform,
@@ -96,6 +99,7 @@ impl Api {
         role: RoleSource,
         host: HostInfo,
         scheduler: Scheduler,
+        create_retry: u32,
     ) -> Arc<Self> {
         let (started, looks_since) = (platform.wall(), platform.mono());
         let identity = format!("swarm/{} ({})", host.version, host.os);
@@ -105,6 +109,7 @@ impl Api {
             gate,
             role,
             scheduler: Mutex::new(scheduler),
+            create_retry,
             creates: Mutex::default(),
             made: Mutex::default(),
             identity: HeaderValue::try_from(identity)

@@ -187,6 +187,7 @@ impl Parts<'_> {
             reporter.role_source(),
             host,
             scheduler,
+            self.config.create_retry,
         );
         let proxy = Proxy::new(
             self.platform,

@@ -131,6 +131,11 @@ impl Rig {
     }
 
     pub(super) async fn with(options: Vec<Options>) -> Self {
+        Self::retrying(options, 0).await
+    }
+
+    /// As `swarm.createretry=<create_retry>` asks for.
+    pub(super) async fn retrying(options: Vec<Options>, create_retry: u32) -> Self {
         let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
         let client = Client::new(platform.clone(), ClientConfig::default());
         let engines = Engines::new(platform.clone(), client.clone(), EngineOptions::default());
@@ -148,6 +153,7 @@ impl Rig {
                 ..HostInfo::default()
             },
             Scheduler::new(Strategy::Spread, Filter::ALL.to_vec(), 5, Random::new(1)),
+            create_retry,
         );
         let server = Server::new(
             platform.clone(),

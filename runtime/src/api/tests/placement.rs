@@ -221,3 +221,70 @@ async fn a_memory_reservation_is_reserved() {
     assert_eq!(reply.message(), text);
     rig.close().await;
 }
+
+#[tokio::test]
+async fn an_engine_that_refuses_is_followed_by_another_as_often_as_configured() {
+    // spec/classic.md sections 5.6 and 10.4, S4
+    for (retries, status, made_on) in [(0, 500, None), (1, 201, Some("node-1"))] {
+        let options = ["node-0", "node-1"].map(Options::new).to_vec();
+        let rig = Rig::retrying(options, retries).await;
+        rig.doubles[0].set_faults(|faults| {
+            let full = (500, "no space left on device".to_owned());
+            faults.fail_creates.insert(1, full);
+        });
+        let reply = rig.place("web", &json!({"Image": "alpine"})).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        match made_on {
+            Some(name) => {
+                let inspect = rig.ask("GET", "/v1.41/containers/web/json").await.json();
+                assert_eq!(inspect["Node"]["Name"], name);
+            }
+            None => assert_eq!(reply.message(), "no space left on device"),
+        }
+        assert_eq!(rig.made(), usize::from(made_on.is_some()));
+        rig.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_client_did_wrong_is_not_tried_again() {
+    let options = ["node-0", "node-1"].map(Options::new).to_vec();
+    let rig = Rig::retrying(options, 3).await;
+    rig.doubles[0].set_faults(|faults| {
+        faults
+            .fail_creates
+            .insert(1, (400, "no command specified".to_owned()));
+    });
+    assert_eq!(
+        rig.place("web", &json!({"Image": "alpine"})).await.status,
+        400
+    );
+    assert_eq!(rig.made(), 0);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn an_image_that_no_registry_has_is_used_where_it_was_built() {
+    // spec/classic.md section 5.6, step 3b
+    let mut options = ["node-0", "node-1"].map(Options::new).to_vec();
+    options[1].images.push("own:1".to_owned());
+    let rig = Rig::with(options).await;
+    rig.doubles[0].set_faults(|faults| {
+        faults.missing_images.insert("own:1".to_owned());
+    });
+    let inspect = rig.placed("web", &json!({"Image": "own:1"})).await;
+    assert_eq!(inspect["Node"]["Name"], "node-1");
+    assert_eq!(
+        inspect["Config"]["Labels"]["com.docker.swarm.affinities"],
+        Value::Null
+    );
+    // The user's choice stands, and the engine's own words make the command line pull.
+    let chosen = json!({"Image": "own:1", "Env": ["constraint:node==node-0"]});
+    let reply = rig.place("w2", &chosen).await;
+    assert_eq!(reply.status, 404);
+    assert!(
+        reply.message().to_lowercase().contains("no such image"),
+        "{reply:?}"
+    );
+    rig.close().await;
+}
