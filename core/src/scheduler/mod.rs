@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::HostPort;
-use crate::cluster::{Cluster, Engine, Resources, bare, human};
+use crate::cluster::{Cluster, Engine, Resources, bare};
 use crate::config::{Filter, Strategy};
 use crate::rng::Random;
 
@@ -346,19 +346,4 @@ pub fn overcommit_percent(ratio: f64) -> i64 {
     )]
     let percent = (ratio * 100.0).clamp(-100.0, 1e9) as i64;
     percent
-}
-
-/// `<amount> requested, <used> of <total> in use` for a refusal.
-fn shortage(what: &str, wanted: u64, used: u64, total: u64, show: fn(u64) -> String) -> String {
-    debug_assert!(wanted > 0, "nothing requested cannot be short");
-    format!(
-        "{what}: {} requested, {} of {} reserved",
-        show(wanted),
-        show(used),
-        show(total)
-    )
-}
-
-fn show_bytes(amount: u64) -> String {
-    human::bytes(amount)
 }

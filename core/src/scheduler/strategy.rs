@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Candidate, Node, Refusal, Request, shortage, show_bytes};
-use crate::cluster::NANO;
+use super::{Candidate, Node, Refusal, Request};
+use crate::cluster::human;
 use crate::config::Strategy;
 use crate::rng::Random;
 
@@ -68,7 +68,13 @@ fn scores(node: &Node<'_>, request: &Request) -> Result<i64, String> {
     )
     .ok_or_else(|| {
         let (used, total) = (node.used.nano_cpus, node.total.nano_cpus);
-        shortage("CPUs", request.resources.nano_cpus, used, total, show_cpus)
+        shortage(
+            "CPUs",
+            request.resources.nano_cpus,
+            used,
+            total,
+            human::cpus,
+        )
     })?;
     let memory = score(
         node.used.memory,
@@ -77,7 +83,13 @@ fn scores(node: &Node<'_>, request: &Request) -> Result<i64, String> {
     )
     .ok_or_else(|| {
         let (used, total) = (node.used.memory, node.total.memory);
-        shortage("memory", request.resources.memory, used, total, show_bytes)
+        shortage(
+            "memory",
+            request.resources.memory,
+            used,
+            total,
+            human::bytes,
+        )
     })?;
     Ok(cpus + memory)
 }
@@ -95,13 +107,13 @@ fn score(used: u64, wanted: u64, total: u64) -> Option<i64> {
     i64::try_from(after * 100 / u128::from(total)).ok()
 }
 
-fn show_cpus(nano: u64) -> String {
-    let (whole, rest) = (nano / NANO, nano % NANO);
-    if rest == 0 {
-        whole.to_string()
-    } else {
-        format!("{whole}.{rest:09}")
-            .trim_end_matches('0')
-            .to_owned()
-    }
+/// `<amount> requested, <used> of <total> in use` for a refusal.
+fn shortage(what: &str, wanted: u64, used: u64, total: u64, show: fn(u64) -> String) -> String {
+    debug_assert!(wanted > 0, "nothing requested cannot be short");
+    format!(
+        "{what}: {} requested, {} of {} reserved",
+        show(wanted),
+        show(used),
+        show(total)
+    )
 }
