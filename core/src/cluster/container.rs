@@ -17,6 +17,9 @@ pub const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 /// The label that marks tasks of swarm mode.
 pub const TASK_LABEL: &str = "com.docker.swarm.task";
 
+/// Length of a short ID, as Docker shows it.
+pub const SHORT_ID: usize = 12;
+
 /// One container as the cluster knows it.
 #[derive(Clone, Debug)]
 pub struct Container {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::container::{Container, bare};
+use super::container::{Container, SHORT_ID, bare};
 use super::{Cluster, Engine};
 use crate::address::HostPort;
 
@@ -29,9 +29,6 @@ pub enum LookupError {
 
 /// How many candidates an error names.
 const CANDIDATES_MAX: usize = 10;
-
-/// Length of a short ID.
-const SHORT: usize = 12;
 
 /// A container's place: engine slot and full ID.
 pub(super) type Place = (u32, Arc<str>);
@@ -240,13 +237,13 @@ impl Cluster {
 
 fn short_or_full(keys: &Keys, reference: &str) -> BTreeSet<Place> {
     let full = exactly(keys, reference);
-    if full.is_empty() && reference.len() == SHORT {
+    if full.is_empty() && reference.len() == SHORT_ID {
         return starting(keys, reference).map(|(_, place)| place).collect();
     }
     full
 }
 
 fn describe(engine: &Engine, container: &Container) -> String {
-    let short = container.id.get(..SHORT).unwrap_or(&container.id);
+    let short = container.id.get(..SHORT_ID).unwrap_or(&container.id);
     format!("{}/{} ({short})", engine.name(), container.name())
 }

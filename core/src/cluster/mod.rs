@@ -31,7 +31,7 @@ mod volume;
 pub(crate) mod tests;
 
 pub use container::{
-    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
+    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SHORT_ID,
     SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
 pub use describe::ContainerError;

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::{Node, Request};
 use crate::address::HostPort;
-use crate::cluster::{Cluster, Engine, LookupError, bare};
+use crate::cluster::{Cluster, Engine, LookupError, SHORT_ID, bare};
 
 /// What a container needs on its engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +165,7 @@ fn engines_with_network<'a>(nodes: &[Node<'a>], reference: &str) -> Option<BTree
     if !engines.is_empty() {
         return Some(engines);
     }
-    let known = |id: &str| reference.len() >= SHORT && id.starts_with(reference);
+    let known = |id: &str| reference.len() >= SHORT_ID && id.starts_with(reference);
     for node in nodes {
         for network in node.engine.networks() {
             if network.name == reference || known(&network.id) {
@@ -196,9 +196,6 @@ fn engines_with_volume<'a>(nodes: &[Node<'a>], name: &str) -> Option<BTreeSet<&'
     }
     (!engines.is_empty()).then_some(engines)
 }
-
-/// Length of a short ID.
-const SHORT: usize = 12;
 
 /// The name behind `<engine>/`, if the reference begins with this engine.
 #[must_use]

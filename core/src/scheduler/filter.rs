@@ -4,7 +4,7 @@ use super::carriers::Expressions;
 use super::dependency::{self, Bound};
 use super::expression::Expression;
 use super::{Node, Refusal, Request, ports};
-use crate::cluster::{Cluster, Container, Image};
+use crate::cluster::{Cluster, Container, Image, SHORT_ID};
 use crate::config::Filter;
 
 /// What a request is held against besides the engine itself.
@@ -117,9 +117,6 @@ fn of_engine(expression: &Expression, node: &Node<'_>) -> bool {
     expression.holds([node.label(&expression.key).unwrap_or_default()])
 }
 
-/// Length of a short ID.
-const SHORT: usize = 12;
-
 /// What an affinity of this key is compared with: the names and IDs of containers, those of images, or the values of a
 /// label of containers. Containers that are being created count.
 fn neighbours<'a>(key: &str, node: &Node<'a>) -> Vec<&'a str> {
@@ -145,14 +142,14 @@ fn calls(container: &Container) -> impl Iterator<Item = &str> {
     let ids = [Some(&*container.id), container.swarm_id()];
     let ids = ids.into_iter().flatten();
     ids.clone()
-        .chain(ids.filter_map(|id| id.get(..SHORT)))
+        .chain(ids.filter_map(|id| id.get(..SHORT_ID)))
         .chain([container.name()])
 }
 
 /// Everything an image is called: ID with and without its algorithm, tags, repositories, digests.
 fn image_names(image: &Image) -> impl Iterator<Item = &str> {
     let hex = image.id.split_once(':').map(|(_, hex)| hex);
-    let short = hex.and_then(|hex| hex.get(..SHORT));
+    let short = hex.and_then(|hex| hex.get(..SHORT_ID));
     let repositories = image
         .tags
         .iter()

@@ -318,6 +318,27 @@ fn engines_that_do_not_answer_are_refused_with_their_error() {
 }
 
 #[test]
+fn parts_of_a_cpu_are_reserved() {
+    // spec/classic.md section 10.4, S9
+    let cluster = cluster(&[(2, GIB)]);
+    let half = Request {
+        resources: Resources {
+            memory: 0,
+            nano_cpus: NANO / 2,
+        },
+        ..Request::default()
+    };
+    let mut scheduler = scheduler(0);
+    for _ in 0..4 {
+        scheduler.reserve(&cluster, half.clone()).unwrap();
+    }
+    assert_eq!(
+        scheduler.reserve(&cluster, half).unwrap_err().to_string(),
+        "no resources available to schedule container (node-0: CPUs: 0.5 requested, 2 of 2 reserved)"
+    );
+}
+
+#[test]
 fn one_recent_failure_outweighs_any_difference_in_room() {
     let mut cluster = cluster(&[(4, 4 * GIB), (4, 4 * GIB)]);
     Described::new("a", "a")
