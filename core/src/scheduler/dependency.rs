@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Engine, LookupError, SHORT_ID, bare};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
     /// Containers it is tied to.
-    pub containers: Vec<Beside>,
+    pub containers: BTreeSet<Beside>,
     /// Networks it joins, as the user calls them.
     pub networks: BTreeSet<String>,
     /// Volumes it mounts by name.
@@ -23,7 +23,7 @@ pub struct Dependencies {
 }
 
 /// A tie to another container, which has to be on the same engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Beside {
     /// By what it is tied.
     pub tie: Tie,
@@ -33,7 +33,7 @@ pub struct Beside {
 }
 
 /// By what one container is tied to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tie {
     /// `HostConfig.VolumesFrom`.
     VolumesFrom,
@@ -48,6 +48,12 @@ pub enum Tie {
 }
 
 impl Dependencies {
+    /// How much it needs.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.containers.len() + self.networks.len() + self.volumes.len()
+    }
+
     /// Adds a network, unless every engine has one of this name or it is none at all.
     pub fn join(&mut self, network: &str) {
         let everywhere = matches!(network, "" | "default" | "bridge" | "host" | "none" | "nat");

@@ -41,6 +41,10 @@ pub(super) struct Plan {
     pub(super) request: scheduler::Request,
 }
 
+/// How many containers, networks and volumes one container may depend on: each is looked for on each engine while nothing
+/// else can be placed.
+const DEPENDENCIES_MAX: usize = 1000;
+
 /// The members that tie a container to others.
 const LISTS: [(&str, Tie); 2] = [("VolumesFrom", Tie::VolumesFrom), ("Links", Tie::Link)];
 const MODES: [(&str, Tie); 3] = [
@@ -66,6 +70,12 @@ impl Plan {
             config.read("Labels").map_err(bad)?.unwrap_or_default();
         let expressions = take_expressions(&mut config, &mut labels)?;
         let endpoints = endpoints(&config).map_err(bad)?;
+        let dependencies = dependencies(&host, &endpoints).map_err(bad)?;
+        if dependencies.count() > DEPENDENCIES_MAX {
+            return Err(bad(format!(
+                "more than {DEPENDENCIES_MAX} links, networks and volumes"
+            )));
+        }
         let share_cpus = number(&host, "CpuShares").map_err(bad)?;
         clean_request(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -78,7 +88,7 @@ impl Plan {
                 labels: texts(&labels),
                 expressions,
                 ports: ports(&config, &host)?,
-                dependencies: dependencies(&host, &endpoints).map_err(bad)?,
+                dependencies,
             },
             image: config.read("Image").map_err(bad)?.unwrap_or_default(),
             id,
@@ -269,11 +279,8 @@ fn dependencies(
     for (name, endpoint) in endpoints {
         needed.join(name);
         let Some(endpoint) = endpoint else { continue };
-        for link in ties(endpoint, "Links", Tie::Link)? {
-            if !needed.containers.contains(&link) {
-                needed.containers.push(link);
-            }
-        }
+        let links = ties(endpoint, "Links", Tie::Link)?;
+        needed.containers.extend(links);
     }
     let driver: String = host.read("VolumeDriver")?.unwrap_or_default();
     if matches!(driver.as_str(), "" | "local") {

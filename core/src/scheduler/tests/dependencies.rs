@@ -44,7 +44,7 @@ fn what_a_container_is_tied_to_has_to_be_there() {
         ] {
             let request = beside(tie, &text);
             assert_eq!(fits(&cluster, &request), ["node-1"], "{text}");
-            let one = &request.dependencies.containers[0];
+            let one = request.dependencies.containers.first().unwrap();
             let renamed = one.for_engine(&cluster, &address(1));
             let known = ["db", "01234567"].contains(&reference);
             let expected = if known {

@@ -83,6 +83,11 @@ async fn what_cannot_be_evaluated_is_refused_and_placed_nowhere() {
             "reschedule:on-node-failure is not supported",
         ),
         (
+            json!({"HostConfig": {"Links": (0..1001).map(|n| n.to_string()).collect::<Vec<_>>()}}),
+            400,
+            "more than 1000 links, networks and volumes",
+        ),
+        (
             json!({"Env": ["constraint:node==node-7"]}),
             500,
             "Unable to find a node that satisfies the following conditions \n[available container slots]\n\
