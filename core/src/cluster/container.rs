@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::engine::Resources;
 use super::human;
+use super::ports::{Binding, Exposed};
 use crate::json;
 use crate::time::Wall;
 
@@ -15,6 +16,9 @@ pub const SWARM_ID_LABEL: &str = "com.docker.swarm.id";
 pub const EPOCH_LABEL: &str = "com.docker.swarm.epoch";
 /// The label that marks tasks of swarm mode.
 pub const TASK_LABEL: &str = "com.docker.swarm.task";
+
+/// Length of a short ID, as Docker shows it.
+pub const SHORT_ID: usize = 12;
 
 /// One container as the cluster knows it.
 #[derive(Clone, Debug)]
@@ -109,6 +113,8 @@ pub struct Port {
     pub private: u16,
     /// Port on the engine; 0 when not published.
     pub public: u16,
+    /// The engine's address it is published at; empty when it is not published.
+    pub address: String,
     /// `tcp`, `udp` or `sctp`.
     pub kind: String,
 }
@@ -116,12 +122,15 @@ pub struct Port {
 /// The parts of a container's host configuration placement looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostBits {
-    /// Memory limit and CPUs; shares are counted as their part of the engine's CPUs.
+    /// The higher of memory limit and memory reservation, and CPUs; shares are counted as their part of the engine's
+    /// CPUs.
     pub resources: Resources,
     /// For instance `bridge`, `host`, `container:x`.
     pub network_mode: String,
-    /// Requested host ports as text, with the host address asked for (empty for all).
-    pub bindings: Vec<(String, String)>,
+    /// The ports it publishes at ports it names.
+    pub bindings: Vec<Binding>,
+    /// The ports it exposes.
+    pub exposed: Vec<Exposed>,
     /// Whether the engine removes it when it ends.
     pub auto_remove: bool,
     /// Windows isolation technology; empty elsewhere.
@@ -195,10 +204,11 @@ impl Container {
         self.labels.get(EPOCH_LABEL)?.parse().ok()
     }
 
-    /// The first name without its slash; empty if it has none.
+    /// Its own name without the slash, not `<other container>/<alias>` by which a link calls it; empty if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.names.first().map_or("", |name| bare(name))
+        let mut names = self.names.iter().map(|name| bare(name));
+        names.find(|name| !name.contains('/')).unwrap_or_default()
     }
 
     /// What it reserves.

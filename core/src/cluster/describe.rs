@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::container::{
@@ -11,6 +12,7 @@ use super::container::{
 };
 use super::engine::{EntryContext, NANO, Resources};
 use super::human;
+use super::ports::Binding;
 use crate::json::{self, JsonError, RawObject};
 use crate::time::Wall;
 
@@ -88,10 +90,14 @@ impl Container {
                 .map(|port| Port {
                     private: port.private_port,
                     public: port.public_port,
+                    address: port.ip.unwrap_or_default(),
                     kind: port.kind.unwrap_or_default(),
                 })
                 .collect(),
-            host: inspected.host_config.unwrap_or_default().bits(engine.cpus),
+            host: inspected
+                .host_config
+                .unwrap_or_default()
+                .bits(engine.cpus, &config.exposed_ports.unwrap_or_default()),
             execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
         })
     }
@@ -188,6 +194,8 @@ struct ListedPort {
     private_port: u16,
     #[serde(default)]
     public_port: u16,
+    #[serde(rename = "IP")]
+    ip: Option<String>,
     #[serde(rename = "Type")]
     kind: Option<String>,
 }
@@ -248,6 +256,7 @@ struct InspectedHealth {
 #[serde(rename_all = "PascalCase", default)]
 struct InspectedHost {
     memory: i64,
+    memory_reservation: i64,
     cpu_shares: i64,
     nano_cpus: i64,
     network_mode: Option<String>,
@@ -268,6 +277,7 @@ struct InspectedBinding {
 struct InspectedConfig {
     image: Option<String>,
     labels: Option<BTreeMap<String, String>>,
+    exposed_ports: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 impl Inspected {
@@ -315,7 +325,7 @@ impl Inspected {
 }
 
 impl InspectedHost {
-    fn bits(self, cpus: u64) -> HostBits {
+    fn bits(self, cpus: u64, exposed: &BTreeMap<String, IgnoredAny>) -> HostBits {
         let positive = |value: i64| u64::try_from(value).unwrap_or(0);
         let nano_cpus = match positive(self.nano_cpus) {
             0 => shares_to_cpus(positive(self.cpu_shares), cpus).saturating_mul(NANO),
@@ -323,22 +333,24 @@ impl InspectedHost {
         };
         HostBits {
             resources: Resources {
-                memory: positive(self.memory),
+                memory: positive(self.memory).max(positive(self.memory_reservation)),
                 nano_cpus,
             },
             network_mode: self.network_mode.unwrap_or_default(),
+            // What an engine has accepted can be read; were it not, nothing could be said of that port.
             bindings: self
                 .port_bindings
                 .unwrap_or_default()
-                .into_values()
-                .flatten()
-                .flatten()
-                .map(|binding| {
-                    (
-                        binding.host_ip.unwrap_or_default(),
-                        binding.host_port.unwrap_or_default(),
-                    )
+                .iter()
+                .flat_map(|(port, bindings)| bindings.iter().flatten().map(move |one| (port, one)))
+                .filter_map(|(port, one)| {
+                    let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+                    Binding::parse(port, &text(&one.host_ip), &text(&one.host_port)).ok()?
                 })
+                .collect(),
+            exposed: exposed
+                .keys()
+                .filter_map(|port| port.parse().ok())
                 .collect(),
             auto_remove: self.auto_remove,
             isolation: self.isolation.unwrap_or_default(),

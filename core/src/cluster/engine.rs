@@ -191,7 +191,8 @@ impl Engine {
         self.volumes.values()
     }
 
-    /// What all its containers, in any state, reserve (spec/classic.md section 5.5).
+    /// What all its containers reserve (spec/classic.md section 5.5). Stopped ones count like running ones, as in
+    /// classic Swarm: each of them can be started again at any time.
     #[must_use]
     pub fn used(&self) -> Resources {
         self.used

@@ -1,5 +1,6 @@
 //! Times and sizes as Docker writes them for people.
 
+use super::engine::NANO;
 use crate::time::Wall;
 
 const SECOND: u64 = 1_000_000_000;
@@ -24,6 +25,17 @@ pub fn duration(nanos: u64) -> String {
         s if s < 730 * DAY => format!("{} months", s / DAY / 30),
         s => format!("{} years", s / DAY / 365),
     }
+}
+
+/// Billionths of a CPU in CPUs: an integer, as classic Swarm shows it; a fraction only where there is one.
+#[must_use]
+pub fn cpus(nano: u64) -> String {
+    let (whole, rest) = (nano / NANO, nano % NANO);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    let text = format!("{whole}.{rest:09}");
+    text.trim_end_matches('0').to_owned()
 }
 
 /// A number of bytes with four significant digits and binary units, for instance `2.053 GiB`

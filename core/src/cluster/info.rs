@@ -341,7 +341,11 @@ impl ClusterInfo<'_> {
         push("  └ Containers", containers);
         push(
             "  └ Reserved CPUs",
-            format!("{} / {}", cpus(used.nano_cpus), cpus(total.nano_cpus)),
+            format!(
+                "{} / {}",
+                human::cpus(used.nano_cpus),
+                human::cpus(total.nano_cpus)
+            ),
         );
         push(
             "  └ Reserved Memory",
@@ -381,16 +385,6 @@ impl ClusterInfo<'_> {
 
 fn line(label: &str, value: impl Into<String>) -> [String; 2] {
     [label.to_owned(), value.into()]
-}
-
-/// Whole CPUs as an integer, as classic Swarm shows them; a fraction only where there is one.
-fn cpus(nano: u64) -> String {
-    let (whole, rest) = (nano / NANO, nano % NANO);
-    if rest == 0 {
-        return whole.to_string();
-    }
-    let text = format!("{whole}.{rest:09}");
-    text.trim_end_matches('0').to_owned()
 }
 
 /// Orders digit runs by value and before letters: `machine1`, `machine9`, `machine10`.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::container::{Container, bare};
+use super::container::{Container, SHORT_ID, bare};
 use super::{Cluster, Engine};
+use crate::address::HostPort;
 
 /// Why a reference does not lead to one container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +29,6 @@ pub enum LookupError {
 
 /// How many candidates an error names.
 const CANDIDATES_MAX: usize = 10;
-
-/// Length of a short ID.
-const SHORT: usize = 12;
 
 /// A container's place: engine slot and full ID.
 pub(super) type Place = (u32, Arc<str>);
@@ -109,6 +107,29 @@ impl Cluster {
     /// # Errors
     /// [`LookupError`] when none or several match.
     pub fn container(&self, reference: &str) -> Result<(&Engine, &Container), LookupError> {
+        self.find(reference, |_| true)
+    }
+
+    /// The container of one engine that a user calls `reference`, as [`Cluster::container`] finds it in all of them.
+    ///
+    /// # Errors
+    /// [`LookupError`] when none or several match.
+    pub fn container_on(
+        &self,
+        engine: &HostPort,
+        reference: &str,
+    ) -> Result<&Container, LookupError> {
+        let own = self.slots.get(engine);
+        self.find(reference, |(slot, _)| Some(slot) == own)
+            .map(|(_, container)| container)
+    }
+
+    /// The container called `reference` among those at wanted places.
+    fn find(
+        &self,
+        reference: &str,
+        wanted: impl Fn(&Place) -> bool,
+    ) -> Result<(&Engine, &Container), LookupError> {
         let not_found = || LookupError::NotFound(reference.to_owned());
         if reference.is_empty() {
             return Err(not_found());
@@ -117,9 +138,13 @@ impl Cluster {
             short_or_full(&self.index.ids, reference),
             short_or_full(&self.index.swarm_ids, reference),
             self.by_name(reference),
-            self.by_prefix(reference),
+            self.by_prefix(reference, &wanted),
         ]
         .into_iter()
+        .map(|mut places| {
+            places.retain(&wanted);
+            places
+        })
         .find(|places| !places.is_empty())
         .ok_or_else(not_found)?;
         let mut hits = found.iter().filter_map(|place| self.at(place));
@@ -200,10 +225,11 @@ impl Cluster {
         places
     }
 
-    fn by_prefix(&self, prefix: &str) -> BTreeSet<Place> {
+    fn by_prefix(&self, prefix: &str, wanted: impl Fn(&Place) -> bool) -> BTreeSet<Place> {
         starting(&self.index.ids, prefix)
             .chain(starting(&self.index.swarm_ids, prefix))
             .map(|(_, place)| place)
+            .filter(wanted)
             .take(CANDIDATES_MAX + 1)
             .collect()
     }
@@ -211,13 +237,13 @@ impl Cluster {
 
 fn short_or_full(keys: &Keys, reference: &str) -> BTreeSet<Place> {
     let full = exactly(keys, reference);
-    if full.is_empty() && reference.len() == SHORT {
+    if full.is_empty() && reference.len() == SHORT_ID {
         return starting(keys, reference).map(|(_, place)| place).collect();
     }
     full
 }
 
 fn describe(engine: &Engine, container: &Container) -> String {
-    let short = container.id.get(..SHORT).unwrap_or(&container.id);
+    let short = container.id.get(..SHORT_ID).unwrap_or(&container.id);
     format!("{}/{} ({short})", engine.name(), container.name())
 }

@@ -24,13 +24,14 @@ mod list;
 mod lookup;
 mod network;
 mod objects;
+mod ports;
 mod volume;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use container::{
-    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port,
+    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SHORT_ID,
     SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
 pub use describe::ContainerError;
@@ -44,6 +45,7 @@ pub use list::{ContainerQuery, Row, write_rows};
 pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
+pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use volume::Volume;
 
 use lookup::Index;

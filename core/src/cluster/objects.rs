@@ -174,8 +174,9 @@ impl Cluster {
     /// # Errors
     /// [`ObjectError`] when none or several match.
     pub fn network(&self, reference: &str) -> Result<(&Engine, &Network), ObjectError> {
-        let short =
-            |id: &str| id == reference || (reference.len() == 12 && id.starts_with(reference));
+        let short = |id: &str| {
+            id == reference || (reference.len() == super::SHORT_ID && id.starts_with(reference))
+        };
         let prefix = |id: &str| !reference.is_empty() && id.starts_with(reference);
         let mut hits = self.networks_like(|_, network| short(&network.id));
         if hits.is_empty() {

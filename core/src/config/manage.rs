@@ -203,7 +203,7 @@ impl TryFrom<RawManage> for Manage {
             warnings.push(Warning::InsecureListener(address.clone()));
         }
         warn_of_flags_without_effect(&raw, &mut warnings);
-        warn_of_flags_for_later(&raw, create_retry, &mut warnings);
+        warn_of_flags_for_later(&raw, &mut warnings);
         Ok(Self {
             listen,
             discovery,
@@ -382,16 +382,9 @@ fn warn_of_flags_without_effect(raw: &RawManage, warnings: &mut Vec<Warning>) {
     }
 }
 
-fn warn_of_flags_for_later(raw: &RawManage, create_retry: u32, warnings: &mut Vec<Warning>) {
+fn warn_of_flags_for_later(raw: &RawManage, warnings: &mut Vec<Warning>) {
     if raw.cors {
         warnings.push(Warning::NotYet("--api-enable-cors".to_owned()));
-    }
-    if create_retry > 0 {
-        let option = format!("--cluster-opt swarm.createretry={create_retry}");
-        warnings.push(Warning::NotYet(option));
-    }
-    for name in raw.filters.iter().filter(|name| *name != "health") {
-        warnings.push(Warning::NotYet(format!("--filter {name}")));
     }
 }
 

@@ -1,14 +1,18 @@
-//! Filters: which engines can take a container at all.
+//! Filters: which engines can take a container at all (spec/classic.md section 5.2).
 
-use std::fmt;
+use super::carriers::Expressions;
+use super::dependency::{self, Bound};
+use super::expression::Expression;
+use super::{Node, Refusal, Request, ports};
+use crate::cluster::{Cluster, Container, Image, SHORT_ID};
+use crate::config::Filter;
 
-use super::{Node, PlaceError, Refusal, Request};
-
-/// One filter (spec/classic.md section 5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Filter {
-    /// Keeps engines that answer.
-    Health,
+/// What a request is held against besides the engine itself.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) request: &'a Request,
+    pub(super) bound: Vec<Bound<'a>>,
 }
 
 impl Filter {
@@ -16,12 +20,12 @@ impl Filter {
     pub(super) fn apply<'a>(
         self,
         nodes: Vec<Node<'a>>,
-        request: &Request,
+        scene: &Scene<'_>,
         refused: &mut Vec<Refusal>,
     ) -> Vec<Node<'a>> {
         let mut kept = Vec::with_capacity(nodes.len());
         for node in nodes {
-            match self.refuses(&node, request) {
+            match self.refuses(&node, scene) {
                 Some(reason) => refused.push(node.refusal(reason)),
                 None => kept.push(node),
             }
@@ -29,7 +33,12 @@ impl Filter {
         kept
     }
 
-    fn refuses(self, node: &Node<'_>, _request: &Request) -> Option<String> {
+    fn refuses(self, node: &Node<'_>, scene: &Scene<'_>) -> Option<String> {
+        let Scene {
+            cluster,
+            request,
+            bound,
+        } = scene;
         match self {
             Self::Health => (!node.engine.is_healthy() || node.engine.indicator == 0).then(|| {
                 match &node.engine.error {
@@ -37,21 +46,118 @@ impl Filter {
                     None => node.engine.state.to_string(),
                 }
             }),
+            Self::Port => ports::conflict(node, request),
+            Self::ContainerSlots => slots(node),
+            Self::Dependency => dependency::missing(cluster, node, request, bound),
+            Self::Affinity | Self::Constraint | Self::Whitelist => {
+                let mut hard = self.of(&request.expressions).iter().filter(|one| !one.soft);
+                let broken = hard.find(|one| !self.holds(one, node))?;
+                Some(format!("{broken} does not hold"))
+            }
         }
     }
 
-    /// The error when this filter keeps none.
-    pub(super) fn error(self, refused: Vec<Refusal>) -> PlaceError {
+    /// For each soft expression of this filter, whether the engine fails it.
+    pub(super) fn wishes_unmet(self, node: &Node<'_>, request: &Request) -> Vec<bool> {
+        let soft = self.of(&request.expressions).iter().filter(|one| one.soft);
+        soft.map(|one| !self.holds(one, node)).collect()
+    }
+
+    /// The expressions this filter looks at.
+    pub(super) fn of(self, all: &Expressions) -> &[Expression] {
         match self {
-            Self::Health => PlaceError::NoHealthy(refused),
+            Self::Affinity => &all.affinities,
+            Self::Constraint => &all.constraints,
+            Self::Whitelist => &all.whitelists,
+            Self::Health | Self::Port | Self::ContainerSlots | Self::Dependency => &[],
+        }
+    }
+
+    /// What the filter looked for, for people (spec/classic.md section 5.1).
+    pub(super) fn conditions(self, request: &Request) -> Vec<String> {
+        let expressions = self.of(&request.expressions).iter();
+        let bare = |one: &Expression| format!("{}{}{}", one.key, one.operator, one.value());
+        match self {
+            Self::Health => Vec::new(),
+            Self::Port => ports::conditions(&request.ports),
+            Self::ContainerSlots => vec!["available container slots".to_owned()],
+            Self::Dependency => dependency::conditions(&request.dependencies),
+            Self::Constraint => expressions.map(bare).collect(),
+            Self::Affinity | Self::Whitelist => expressions
+                .map(|one| format!("{} (soft={})", bare(one), one.soft))
+                .collect(),
+        }
+    }
+
+    fn holds(self, expression: &Expression, node: &Node<'_>) -> bool {
+        match self {
+            Self::Affinity => expression.holds(neighbours(&expression.key, node)),
+            Self::Constraint | Self::Whitelist => of_engine(expression, node),
+            Self::Health | Self::Port | Self::ContainerSlots | Self::Dependency => true,
         }
     }
 }
 
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Health => "health",
-        })
+/// The engine's label of that name limits how many containers, in any state, are placed on it.
+fn slots(node: &Node<'_>) -> Option<String> {
+    let label = node.label("containerslots")?;
+    let slots: usize = label.parse().ok()?;
+    let used = node.containers;
+    (used >= slots).then(|| format!("{used} of {slots} container slots are used"))
+}
+
+/// Whether the expression holds for the engine itself: `node` is its name, its daemon ID, or `<daemon ID>|<address>`;
+/// any other key is one of its labels (spec/classic.md section 10.4, S12).
+fn of_engine(expression: &Expression, node: &Node<'_>) -> bool {
+    if expression.key == "node" {
+        let (name, id) = (node.engine.name(), node.engine.id());
+        let both = format!("{id}|{}", node.engine.address);
+        return expression.holds([name, id, &both]);
     }
+    expression.holds([node.label(&expression.key).unwrap_or_default()])
+}
+
+/// What an affinity of this key is compared with: the names and IDs of containers, those of images, or the values of a
+/// label of containers. Containers that are being created count.
+fn neighbours<'a>(key: &str, node: &Node<'a>) -> Vec<&'a str> {
+    let containers = node.engine.containers();
+    let pending = node.pending.iter();
+    match key {
+        "container" => containers
+            .flat_map(calls)
+            .chain(pending.flat_map(|request| [request.name.as_str(), &request.swarm_id]))
+            .filter(|text| !text.is_empty())
+            .collect(),
+        "image" => node.engine.images().flat_map(image_names).collect(),
+        _ => containers
+            .map(|container| &container.labels)
+            .chain(pending.map(|request| &request.labels))
+            .map(|labels| labels.get(key).map_or("", String::as_str))
+            .collect(),
+    }
+}
+
+/// Everything a container is called: full and short ID, swarm ID, own name.
+fn calls(container: &Container) -> impl Iterator<Item = &str> {
+    let ids = [Some(&*container.id), container.swarm_id()];
+    let ids = ids.into_iter().flatten();
+    ids.clone()
+        .chain(ids.filter_map(|id| id.get(..SHORT_ID)))
+        .chain([container.name()])
+}
+
+/// Everything an image is called: ID with and without its algorithm, tags, repositories, digests.
+fn image_names(image: &Image) -> impl Iterator<Item = &str> {
+    let hex = image.id.split_once(':').map(|(_, hex)| hex);
+    let short = hex.and_then(|hex| hex.get(..SHORT_ID));
+    let repositories = image
+        .tags
+        .iter()
+        .filter_map(|tag| tag.rsplit_once(':').map(|(repository, _)| repository));
+    [Some(image.id.as_str()), hex, short]
+        .into_iter()
+        .flatten()
+        .chain(image.tags.iter().map(String::as_str))
+        .chain(repositories)
+        .chain(image.digests.iter().map(String::as_str))
 }

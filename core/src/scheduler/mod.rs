@@ -1,24 +1,35 @@
 //! Where a new container goes (spec/classic.md section 5).
 //!
 //! Filters drop engines, the strategy ranks the rest; the answer is the whole ranking, so the next engine can be tried
-//! when the first one fails. What has been placed but is not yet in the view is kept as a reservation until it is
-//! released: memory, CPUs, a place in the count, and the name.
+//! when the first one fails. Engines that meet soft expressions come first, each expression counting more than all
+//! after it: one that cannot be met changes nothing for the others (classic Swarm dropped all, defect S3). What has been
+//! placed but is not yet in the view is kept as a reservation until it is released: memory, CPUs, a place in the count,
+//! the name, ports, volumes and labels.
 
 use std::collections::BTreeMap;
 
 use crate::address::HostPort;
-use crate::cluster::{Cluster, Engine, Resources, bare, human};
-use crate::config;
+use crate::cluster::{Cluster, Engine, Resources, bare};
+use crate::config::{Filter, Strategy};
+use crate::rng::Random;
 
 mod carriers;
+mod dependency;
+mod error;
+mod expression;
 mod filter;
+mod ports;
 mod strategy;
 #[cfg(test)]
 mod tests;
 
-pub use carriers::first_expression;
-pub use filter::Filter;
-pub use strategy::Strategy;
+pub use carriers::{Carried, CarrierError, Expressions, Reschedule};
+pub use dependency::{Beside, Dependencies, Tie, on_engine};
+pub use error::{PlaceError, Refusal};
+pub use expression::{Expression, ExpressionError, Operator};
+pub use ports::PortsWanted;
+
+use filter::Scene;
 
 /// What is to be placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +40,14 @@ pub struct Request {
     pub swarm_id: String,
     /// Memory and CPUs it reserves.
     pub resources: Resources,
+    /// Its labels, which affinities of other containers look at.
+    pub labels: BTreeMap<String, String>,
+    /// Where it may go.
+    pub expressions: Expressions,
+    /// The ports it needs.
+    pub ports: PortsWanted,
+    /// What has to be on its engine.
+    pub dependencies: Dependencies,
 }
 
 /// An engine that can take the container.
@@ -38,21 +57,11 @@ pub struct Candidate {
     pub address: HostPort,
     /// Its host name.
     pub name: String,
-    /// What the strategy computed; lower is better under `spread`.
+    /// What the strategy computed; lower is better under `spread`, higher under `binpack`, without meaning under
+    /// `random`.
     pub weight: i64,
     /// Containers on it, pending ones included.
     pub containers: usize,
-}
-
-/// An engine that cannot take the container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its address.
-    pub address: HostPort,
-    /// Its host name.
-    pub name: String,
-    /// Why, for people.
-    pub reason: String,
 }
 
 /// The outcome of one placement: best first.
@@ -62,42 +71,6 @@ pub struct Ranking {
     pub ranked: Vec<Candidate>,
     /// Engines left out.
     pub refused: Vec<Refusal>,
-}
-
-/// Why nothing can be placed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
-    /// No engine has been validated.
-    #[error("No nodes available in the cluster")]
-    NoEngines,
-    /// The `health` filter left none.
-    #[error("No healthy node available in the cluster{}", reasons(.0))]
-    NoHealthy(Vec<Refusal>),
-    /// None has enough left.
-    #[error("no resources available to schedule container{}", reasons(.0))]
-    NoResources(Vec<Refusal>),
-    /// The name is in use or being used.
-    #[error(
-        "Conflict: The name {0} is already assigned. You have to delete (or rename) that container to be able to \
-         assign {0} to a container again."
-    )]
-    Conflict(String),
-}
-
-/// How many engines an error explains.
-const REASONS_MAX: usize = 10;
-
-fn reasons(refused: &[Refusal]) -> String {
-    let shown: Vec<_> = refused
-        .iter()
-        .take(REASONS_MAX)
-        .map(|refusal| format!("{}: {}", refusal.name, refusal.reason))
-        .collect();
-    match (shown.is_empty(), refused.len().saturating_sub(REASONS_MAX)) {
-        (true, _) => String::new(),
-        (false, 0) => format!(" ({})", shown.join("; ")),
-        (false, more) => format!(" ({}; and {more} more)", shown.join("; ")),
-    }
 }
 
 /// Names a reservation until it is released.
@@ -117,28 +90,33 @@ pub struct Scheduler {
     strategy: Strategy,
     filters: Vec<Filter>,
     overcommit: i64,
+    random: Random,
     reservations: BTreeMap<ReservationId, Reservation>,
     next: u64,
 }
 
 /// An engine as filters and strategies see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Node<'a> {
     engine: &'a Engine,
     used: Resources,
     total: Resources,
+    /// All its containers in any state, and the pending ones.
     containers: usize,
+    /// What is reserved on it and not in the view yet.
+    pending: Vec<&'a Request>,
 }
 
 impl Scheduler {
     /// A scheduler without reservations. `overcommit` is the percentage by which memory and CPUs may be promised
-    /// beyond what there is (see [`overcommit_percent`]).
+    /// beyond what there is (see [`overcommit_percent`]); `random` is what the strategy of that name draws from.
     #[must_use]
-    pub fn new(strategy: Strategy, filters: Vec<Filter>, overcommit: i64) -> Self {
+    pub fn new(strategy: Strategy, filters: Vec<Filter>, overcommit: i64, random: Random) -> Self {
         Self {
             strategy,
             filters,
             overcommit,
+            random,
             reservations: BTreeMap::new(),
             next: 0,
         }
@@ -166,22 +144,36 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`PlaceError`] when no engine can take it. Whether the name is free is not looked at.
-    pub fn rank(&self, cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
-        let mut nodes = self.nodes(cluster);
+    pub fn rank(&mut self, cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
+        self.check_filters(request)?;
+        let mut nodes = nodes(cluster, &self.reservations, self.overcommit);
         if nodes.is_empty() {
             return Err(PlaceError::NoEngines);
         }
+        let scene = Scene {
+            cluster,
+            request,
+            bound: dependency::bound(&nodes, request),
+        };
         let mut refused = Vec::new();
-        for filter in &self.filters {
-            nodes = filter.apply(nodes, request, &mut refused);
+        for (at, filter) in self.filters.iter().enumerate() {
+            nodes = filter.apply(nodes, &scene, &mut refused);
             if nodes.is_empty() {
-                return Err(filter.error(refused));
+                return Err(self.none_left(at, request, refused));
             }
         }
-        let ranked = self.strategy.rank(&nodes, request, &mut refused);
+        let mut ranked = self
+            .strategy
+            .rank(&nodes, request, &mut self.random, &mut refused);
         if ranked.is_empty() {
             return Err(PlaceError::NoResources(refused));
         }
+        let unmet: BTreeMap<_, _> = nodes
+            .iter()
+            .map(|node| (&node.engine.address, self.wishes_unmet(node, request)))
+            .collect();
+        // Stable: the strategy decides among engines that meet the same wishes.
+        ranked.sort_by(|a, b| unmet.get(&a.address).cmp(&unmet.get(&b.address)));
         Ok(Ranking { ranked, refused })
     }
 
@@ -259,41 +251,88 @@ impl Scheduler {
         id
     }
 
-    /// The validated engines, with what is reserved on each and not in the view yet counted as used.
-    fn nodes<'a>(&self, cluster: &'a Cluster) -> Vec<Node<'a>> {
-        let mut pending: BTreeMap<&HostPort, (Resources, usize)> = BTreeMap::new();
-        for Reservation { request, address } in self.reservations.values() {
-            let visible = || cluster.by_swarm_id(&request.swarm_id).is_some();
-            if let Some(address) = address
-                && !visible()
-            {
-                let (resources, count) = pending.entry(address).or_default();
-                *resources = resources.plus(request.resources);
-                *count += 1;
+    /// An expression that nobody looks at would let the container go anywhere.
+    fn check_filters(&self, request: &Request) -> Result<(), PlaceError> {
+        let off = Filter::ALL
+            .into_iter()
+            .filter(|filter| !self.filters.contains(filter));
+        for filter in off {
+            let mut hard = filter
+                .of(&request.expressions)
+                .iter()
+                .filter(|one| !one.soft);
+            if let Some(one) = hard.next() {
+                return Err(PlaceError::FilterOff {
+                    filter,
+                    expression: format!("{filter}:{one}"),
+                });
             }
         }
-        cluster
-            .validated()
-            .map(|engine| {
-                let (resources, count) = pending.get(&engine.address).copied().unwrap_or_default();
-                Node {
-                    engine,
-                    used: engine.used().plus(resources),
-                    total: engine.total(self.overcommit),
-                    containers: engine.containers().len() + count,
-                }
-            })
+        Ok(())
+    }
+
+    /// The error when the filter at this place has left no engine.
+    fn none_left(&self, at: usize, request: &Request, refused: Vec<Refusal>) -> PlaceError {
+        if self.filters.get(at) == Some(&Filter::Health) {
+            return PlaceError::NoHealthy(refused);
+        }
+        let asked = self.filters.iter().take(at + 1);
+        PlaceError::Unsatisfied {
+            conditions: asked.map(|filter| filter.conditions(request)).collect(),
+            refused,
+        }
+    }
+
+    fn wishes_unmet(&self, node: &Node<'_>, request: &Request) -> Vec<bool> {
+        let filters = self.filters.iter();
+        filters
+            .flat_map(|filter| filter.wishes_unmet(node, request))
             .collect()
     }
 }
 
-impl Node<'_> {
+/// The validated engines, with what is reserved on each and not in the view yet counted as used.
+fn nodes<'a>(
+    cluster: &'a Cluster,
+    reservations: &'a BTreeMap<ReservationId, Reservation>,
+    overcommit: i64,
+) -> Vec<Node<'a>> {
+    let mut pending: BTreeMap<&HostPort, Vec<&Request>> = BTreeMap::new();
+    for Reservation { request, address } in reservations.values() {
+        if let Some(address) = address
+            && cluster.by_swarm_id(&request.swarm_id).is_none()
+        {
+            pending.entry(address).or_default().push(request);
+        }
+    }
+    cluster
+        .validated()
+        .map(|engine| {
+            let pending = pending.remove(&engine.address).unwrap_or_default();
+            let reserved = pending.iter().map(|request| request.resources);
+            Node {
+                engine,
+                used: reserved.fold(engine.used(), Resources::plus),
+                total: engine.total(overcommit),
+                containers: engine.containers().len() + pending.len(),
+                pending,
+            }
+        })
+        .collect()
+}
+
+impl<'a> Node<'a> {
     fn refusal(&self, reason: String) -> Refusal {
         Refusal {
             address: self.engine.address.clone(),
             name: self.engine.name().to_owned(),
             reason,
         }
+    }
+
+    fn label(&self, key: &str) -> Option<&'a str> {
+        let specs = self.engine.specs.as_ref()?;
+        specs.labels.get(key).map(String::as_str)
     }
 }
 
@@ -307,59 +346,4 @@ pub fn overcommit_percent(ratio: f64) -> i64 {
     )]
     let percent = (ratio * 100.0).clamp(-100.0, 1e9) as i64;
     percent
-}
-
-/// The configuration asks for something this version does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    /// `--strategy`
-    #[error("--strategy {0} is not implemented by this version of swarm; use spread")]
-    Strategy(config::Strategy),
-    /// `--filter`
-    #[error("--filter {0} is not implemented by this version of swarm")]
-    Filter(config::Filter),
-}
-
-impl TryFrom<config::Strategy> for Strategy {
-    type Error = Unsupported;
-
-    fn try_from(strategy: config::Strategy) -> Result<Self, Unsupported> {
-        match strategy {
-            config::Strategy::Spread => Ok(Self::Spread),
-            config::Strategy::BinPack | config::Strategy::Random => {
-                Err(Unsupported::Strategy(strategy))
-            }
-        }
-    }
-}
-
-impl TryFrom<config::Filter> for Filter {
-    type Error = Unsupported;
-
-    fn try_from(filter: config::Filter) -> Result<Self, Unsupported> {
-        match filter {
-            config::Filter::Health => Ok(Self::Health),
-            config::Filter::Port
-            | config::Filter::ContainerSlots
-            | config::Filter::Dependency
-            | config::Filter::Affinity
-            | config::Filter::Constraint
-            | config::Filter::Whitelist => Err(Unsupported::Filter(filter)),
-        }
-    }
-}
-
-/// `<amount> requested, <used> of <total> in use` for a refusal.
-fn shortage(what: &str, wanted: u64, used: u64, total: u64, show: fn(u64) -> String) -> String {
-    debug_assert!(wanted > 0, "nothing requested cannot be short");
-    format!(
-        "{what}: {} requested, {} of {} reserved",
-        show(wanted),
-        show(used),
-        show(total)
-    )
-}
-
-fn show_bytes(amount: u64) -> String {
-    human::bytes(amount)
 }

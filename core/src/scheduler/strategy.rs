@@ -1,46 +1,61 @@
 //! Strategies: which of the possible engines is best.
 
-use std::fmt;
+use std::cmp::Reverse;
 
-use super::{Candidate, Node, Refusal, Request, shortage, show_bytes};
-use crate::cluster::NANO;
-
-/// How the best engine is chosen (spec/classic.md section 5.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strategy {
-    /// The engine with the most room.
-    Spread,
-}
+use super::{Candidate, Node, Refusal, Request};
+use crate::cluster::human;
+use crate::config::Strategy;
+use crate::rng::Random;
 
 /// The share of weight one point of health indicator is worth: a recent failure outweighs any difference in room.
 const HEALTH_FACTOR: i64 = 10;
 
 impl Strategy {
-    /// Orders the engines that have room, best first; why the others have none goes to `refused`.
+    /// Orders the engines that have room, best first; why the others have none goes to `refused`. Equal engines stay in
+    /// the order of their names and addresses, the same on every manager.
     pub(super) fn rank(
         self,
         nodes: &[Node<'_>],
         request: &Request,
+        random: &mut Random,
         refused: &mut Vec<Refusal>,
     ) -> Vec<Candidate> {
-        let factor = match self {
-            Self::Spread => -HEALTH_FACTOR,
-        };
         let mut ranked = Vec::with_capacity(nodes.len());
         for node in nodes {
             match scores(node, request) {
                 Ok(score) => ranked.push(Candidate {
                     address: node.engine.address.clone(),
                     name: node.engine.name().to_owned(),
-                    weight: score + factor * i64::from(node.engine.indicator),
+                    weight: score + self.health_factor() * i64::from(node.engine.indicator),
                     containers: node.containers,
                 }),
                 Err(reason) => refused.push(node.refusal(reason)),
             }
         }
-        // Stable: further ties stay in the order of discovery, the same on every manager that saw it.
-        ranked.sort_by_key(|candidate| (candidate.weight, candidate.containers));
+        ranked.sort_by(|a, b| (&a.name, &a.address).cmp(&(&b.name, &b.address)));
+        match self {
+            Self::Spread => ranked.sort_by_key(|one| (one.weight, one.containers)),
+            Self::BinPack => ranked.sort_by_key(|one| Reverse((one.weight, one.containers))),
+            Self::Random => shuffle(&mut ranked, random),
+        }
         ranked
+    }
+
+    fn health_factor(self) -> i64 {
+        match self {
+            Self::Spread => -HEALTH_FACTOR,
+            Self::BinPack => HEALTH_FACTOR,
+            Self::Random => 0,
+        }
+    }
+}
+
+/// Every order is as likely as any other.
+fn shuffle(ranked: &mut [Candidate], random: &mut Random) {
+    for last in (1..ranked.len()).rev() {
+        let bound = u64::try_from(last + 1).unwrap_or(u64::MAX);
+        let chosen = usize::try_from(random.below(bound)).unwrap_or(last);
+        ranked.swap(last, chosen);
     }
 }
 
@@ -53,7 +68,13 @@ fn scores(node: &Node<'_>, request: &Request) -> Result<i64, String> {
     )
     .ok_or_else(|| {
         let (used, total) = (node.used.nano_cpus, node.total.nano_cpus);
-        shortage("CPUs", request.resources.nano_cpus, used, total, show_cpus)
+        shortage(
+            "CPUs",
+            request.resources.nano_cpus,
+            used,
+            total,
+            human::cpus,
+        )
     })?;
     let memory = score(
         node.used.memory,
@@ -62,7 +83,13 @@ fn scores(node: &Node<'_>, request: &Request) -> Result<i64, String> {
     )
     .ok_or_else(|| {
         let (used, total) = (node.used.memory, node.total.memory);
-        shortage("memory", request.resources.memory, used, total, show_bytes)
+        shortage(
+            "memory",
+            request.resources.memory,
+            used,
+            total,
+            human::bytes,
+        )
     })?;
     Ok(cpus + memory)
 }
@@ -80,21 +107,13 @@ fn score(used: u64, wanted: u64, total: u64) -> Option<i64> {
     i64::try_from(after * 100 / u128::from(total)).ok()
 }
 
-fn show_cpus(nano: u64) -> String {
-    let (whole, rest) = (nano / NANO, nano % NANO);
-    if rest == 0 {
-        whole.to_string()
-    } else {
-        format!("{whole}.{rest:09}")
-            .trim_end_matches('0')
-            .to_owned()
-    }
-}
-
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Spread => "spread",
-        })
-    }
+/// `<amount> requested, <used> of <total> in use` for a refusal.
+fn shortage(what: &str, wanted: u64, used: u64, total: u64, show: fn(u64) -> String) -> String {
+    debug_assert!(wanted > 0, "nothing requested cannot be short");
+    format!(
+        "{what}: {} requested, {} of {} reserved",
+        show(wanted),
+        show(used),
+        show(total)
+    )
 }

@@ -112,7 +112,10 @@ impl From<PlaceError> for ApiError {
         let status = match failure {
             PlaceError::Conflict(_) => StatusCode::CONFLICT,
             PlaceError::NoEngines | PlaceError::NoHealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            PlaceError::NoResources(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            PlaceError::FilterOff { .. } => StatusCode::BAD_REQUEST,
+            PlaceError::Unsatisfied { .. } | PlaceError::NoResources(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self::new(status, failure.to_string())
     }

@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use swarm_core::api::Query;
 use swarm_core::cluster::{Reference, SWARM_ID_LABEL};
 use swarm_core::json::RawObject;
-use swarm_core::scheduler;
-use swarm_core::testbed::{Mark, Mutant, planted, reach};
+use swarm_core::testbed::{Mutant, planted};
 use swarm_core::watch;
 
 use super::answer::{Answer, ApiError, json_text};
-use super::containers::{Reserved, id_in};
+use super::attempts::lacks_image;
+use super::containers::id_in;
 use super::engine::{Target, clean_response, healthy_targets, uri, work};
 use super::join::join_all;
 use super::plan::Plan;
@@ -29,9 +29,6 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// What an engine's answer may take.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// How many engines are tried when they cannot be reached.
-const ENGINES_MAX: usize = 3;
 
 /// The credentials a missing image is pulled with.
 pub(super) const REGISTRY_AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
@@ -59,9 +56,7 @@ impl Api {
             parts.headers,
             call.request,
             (call.request_id, call.epoch, call.repeat),
-        )
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        plan.refuse_unserved(&self.fleet.cluster().read())?;
+        )?;
         let mut outcome = self.start_create(plan);
         let finished = outcome.wait_for(Option::is_some).await;
         match finished.ok().and_then(|finished| finished.clone()) {
@@ -110,62 +105,12 @@ impl Api {
         outcome
     }
 
-    async fn create(&self, plan: &Plan) -> Result<Finished, ApiError> {
-        if let Some(made) = self.made_before(plan).await? {
-            reach(Mark::KeyFound);
-            return Ok(created(&made));
-        }
-        let (reserved, ranking) = self.reserve(&plan.request)?;
-        let mut last = None;
-        for candidate in ranking.ranked.iter().take(ENGINES_MAX) {
-            self.scheduler().move_to(reserved.id, &candidate.address);
-            let target = {
-                let cluster = self.fleet.cluster().read();
-                match cluster.engine(&candidate.address) {
-                    Some(engine) => Target::of(&cluster, engine, plan.version),
-                    None => continue,
-                }
-            };
-            match self.create_on(&target, plan).await {
-                // Certainly not carried out there: the next engine may take it.
-                Err(ApiError::Refused(status @ StatusCode::SERVICE_UNAVAILABLE, message)) => {
-                    last = Some(ApiError::Refused(status, message));
-                }
-                // The connection broke halfway: the engine knows what came of it.
-                Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message)) => {
-                    return match self.made_on(&target, &plan.id).await {
-                        Ok(Some(made)) => {
-                            self.see(&target, plan, &made).await?;
-                            Ok(created(&made))
-                        }
-                        Ok(None) | Err(_) => {
-                            Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message))
-                        }
-                    };
-                }
-                done => return done,
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            ApiError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the engines chosen have been removed; the container was not created",
-            )
-        }))
-    }
-
-    fn reserve(
-        &self,
-        request: &scheduler::Request,
-    ) -> Result<(Reserved<'_>, scheduler::Ranking), ApiError> {
-        let mut scheduler = self.scheduler();
-        let cluster = self.fleet.cluster().read();
-        let (id, ranking) = scheduler.reserve(&cluster, request.clone())?;
-        Ok((Reserved { api: self, id }, ranking))
-    }
-
     /// Creates on one engine; pulls the image there first if it is missing.
-    async fn create_on(&self, target: &Target, plan: &Plan) -> Result<Finished, ApiError> {
+    pub(super) async fn create_on(
+        &self,
+        target: &Target,
+        plan: &Plan,
+    ) -> Result<Finished, ApiError> {
         let gated = Some(plan.epoch);
         let mut finished = self.send_create(target, plan, gated).await?;
         if lacks_image(&finished) && self.pull_for_create(target, plan).await {
@@ -182,7 +127,7 @@ impl Api {
 
     /// Makes sure that what is acknowledged can be found: an engine that dies right after a creation keeps the container
     /// from being seen, and `No such container` would be a lie about it.
-    async fn see(&self, target: &Target, plan: &Plan, id: &str) -> Result<(), ApiError> {
+    pub(super) async fn see(&self, target: &Target, plan: &Plan, id: &str) -> Result<(), ApiError> {
         self.fleet.refresh_container(&target.address, id).await;
         if self.known(&plan.id).is_some() {
             return Ok(());
@@ -211,7 +156,7 @@ impl Api {
         gated: Option<Option<u64>>,
     ) -> Result<Finished, ApiError> {
         let text = plan
-            .body(target.cpus)
+            .body(&self.fleet.cluster().read(), target)
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         let mut request = Request::new(body::full(text));
         *request.method_mut() = Method::POST;
@@ -260,7 +205,7 @@ impl Api {
     }
 
     /// What an earlier attempt at the same create has made.
-    async fn made_before(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
+    pub(super) async fn made_before(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
         if planted(Mutant::ForgetsKeys) {
             return Ok(None);
         }
@@ -314,7 +259,11 @@ impl Api {
         }
     }
 
-    async fn made_on(&self, target: &Target, swarm_id: &str) -> Result<Option<String>, ApiError> {
+    pub(super) async fn made_on(
+        &self,
+        target: &Target,
+        swarm_id: &str,
+    ) -> Result<Option<String>, ApiError> {
         let filter = serde_json::json!({"label": [format!("{SWARM_ID_LABEL}={swarm_id}")]});
         let query = Query::default()
             .with("all", "1")
@@ -360,23 +309,8 @@ impl Drop for UnderWay {
 }
 
 /// The answer for a container that an earlier attempt made.
-fn created(id: &str) -> Finished {
+pub(super) fn created(id: &str) -> Finished {
     let text = serde_json::json!({"Id": id, "Warnings": []}).to_string();
     let (parts, _) = json_text(StatusCode::CREATED, "").into_parts();
     Finished::Engine(parts.headers, StatusCode::CREATED, text.into())
-}
-
-/// Whether an engine refused because it has not got the image; other things can be missing too.
-fn lacks_image(finished: &Finished) -> bool {
-    match finished {
-        Finished::Engine(_, StatusCode::NOT_FOUND, text) => {
-            let message = RawObject::parse(text)
-                .ok()
-                .and_then(|object| object.read::<String>("message").ok().flatten())
-                .unwrap_or_default()
-                .to_ascii_lowercase();
-            message.contains("no such image")
-        }
-        Finished::Engine(..) | Finished::Refused(..) | Finished::NotDispatched => false,
-    }
 }

@@ -125,10 +125,10 @@ impl Api {
             .await
     }
 
-    /// Passes a request that any engine can answer to the one with the most room.
+    /// Passes a request that any engine can answer to the one the strategy likes best.
     pub(super) async fn pass_any(&self, call: Call) -> Answer {
         let target = {
-            let scheduler = self.scheduler();
+            let mut scheduler = self.scheduler();
             let cluster = self.fleet.cluster().read();
             let ranking = scheduler.rank(&cluster, &scheduler::Request::default())?;
             let best = ranking.ranked.first().map(|best| &best.address);

@@ -21,6 +21,7 @@ use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
 
 mod answer;
+mod attempts;
 mod containers;
 mod create;
 mod doubles;
@@ -78,6 +79,8 @@ pub struct Api {
     role: RoleSource,
     host: HostInfo,
     scheduler: Mutex<Scheduler>,
+    /// How often a create that an engine refused is tried again.
+    create_retry: u32,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     made: Mutex<doubles::Made>,
     takeover: missing::Takeover,
@@ -89,7 +92,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over `fleet`.
+    /// An API over `fleet`. `create_retry` is how often a create that an engine refused is tried again.
     #[must_use]
     pub fn new(
         platform: SharedPlatform,
@@ -98,6 +101,7 @@ impl Api {
         role: RoleSource,
         host: HostInfo,
         scheduler: Scheduler,
+        create_retry: u32,
     ) -> Arc<Self> {
         let (started, looks_since) = (platform.wall(), platform.mono());
         let identity = format!("swarm/{} ({})", host.version, host.os);
@@ -107,6 +111,7 @@ impl Api {
             gate,
             role,
             scheduler: Mutex::new(scheduler),
+            create_retry,
             creates: Mutex::default(),
             made: Mutex::default(),
             takeover: missing::Takeover::default(),

@@ -1,17 +1,24 @@
 //! A create request, read as far as placement and naming need it.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use swarm_core::address::HostPort;
 use swarm_core::api::{self as routes, ApiVersion, Query};
 use swarm_core::cluster::{
-    Cluster, EPOCH_LABEL, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares,
+    Binding, Cluster, EPOCH_LABEL, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares,
 };
 use swarm_core::json::{self, JsonError, RawObject};
-use swarm_core::scheduler;
+use swarm_core::scheduler::{
+    self, Beside, Carried, Dependencies, PortsWanted, Reschedule, Tie, on_engine,
+};
 
 use super::answer::ApiError;
-use super::engine::clean_request;
+use super::engine::{Target, clean_request};
 
 /// A create request, taken apart as far as placement needs it.
 pub(super) struct Plan {
@@ -21,38 +28,55 @@ pub(super) struct Plan {
     pub(super) version: Option<ApiVersion>,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
+    /// Without expressions in its environment.
     config: RawObject,
+    /// With those expressions, and those the client put there.
+    labels: serde_json::Map<String, Value>,
     host: RawObject,
+    /// `NetworkingConfig.EndpointsConfig`.
+    endpoints: BTreeMap<String, Option<RawObject>>,
     pub(super) image: String,
     /// CPUs asked for as `CpuShares` (spec/classic.md section 5.5); 0 if none.
     share_cpus: u64,
     pub(super) request: scheduler::Request,
 }
 
+/// How many containers, networks and volumes one container may depend on: each is looked for on each engine while nothing
+/// else can be placed.
+const DEPENDENCIES_MAX: usize = 1000;
+
+/// The members that tie a container to others.
+const LISTS: [(&str, Tie); 2] = [("VolumesFrom", Tie::VolumesFrom), ("Links", Tie::Link)];
+const MODES: [(&str, Tie); 3] = [
+    ("NetworkMode", Tie::Network),
+    ("IpcMode", Tie::Ipc),
+    ("PidMode", Tie::Pid),
+];
+
 impl Plan {
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// 400 for what placement needs and cannot be read, 501 for a reschedule policy that is not served.
     pub(super) fn read(
         text: &[u8],
         mut headers: HeaderMap,
         routes::Request { query, version, .. }: routes::Request,
         (id, epoch, repeat): (String, Option<u64>, bool),
-    ) -> Result<Self, JsonError> {
-        let config = RawObject::parse(text)?;
-        let host: RawObject = config.read("HostConfig")?.unwrap_or_default();
-        let number = |name: &str| -> Result<u64, JsonError> {
-            let number: Option<i64> = host.read(name)?;
-            Ok(number
-                .and_then(|number| u64::try_from(number).ok())
-                .unwrap_or(0))
-        };
-        let share_cpus = number("CpuShares")?;
-        let nano_cpus = match number("NanoCpus")? {
-            0 => share_cpus.saturating_mul(NANO),
-            nano => nano,
-        };
-        let resources = Resources {
-            memory: number("Memory")?,
-            nano_cpus,
-        };
+    ) -> Result<Self, ApiError> {
+        let mut config = RawObject::parse(text).map_err(bad)?;
+        let host: RawObject = config.read("HostConfig").map_err(bad)?.unwrap_or_default();
+        let mut labels: serde_json::Map<String, Value> =
+            config.read("Labels").map_err(bad)?.unwrap_or_default();
+        let expressions = take_expressions(&mut config, &mut labels)?;
+        let endpoints = endpoints(&config).map_err(bad)?;
+        let dependencies = dependencies(&host, &endpoints).map_err(bad)?;
+        if dependencies.count() > DEPENDENCIES_MAX {
+            return Err(bad(format!(
+                "more than {DEPENDENCIES_MAX} links, networks and volumes"
+            )));
+        }
+        let share_cpus = number(&host, "CpuShares").map_err(bad)?;
         clean_request(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let name = query.value("name").unwrap_or_default();
@@ -60,9 +84,13 @@ impl Plan {
             request: scheduler::Request {
                 name: bare(&name).to_owned(),
                 swarm_id: id.clone(),
-                resources,
+                resources: resources(&host, share_cpus).map_err(bad)?,
+                labels: texts(&labels),
+                expressions,
+                ports: ports(&config, &host)?,
+                dependencies,
             },
-            image: config.read("Image")?.unwrap_or_default(),
+            image: config.read("Image").map_err(bad)?.unwrap_or_default(),
             id,
             epoch,
             repeat,
@@ -70,69 +98,244 @@ impl Plan {
             query,
             headers,
             config,
+            labels,
             host,
+            endpoints,
             share_cpus,
         })
     }
 
-    /// Placing a container by another rule than the one asked for would be a wrong answer.
-    pub(super) fn refuse_unserved(&self, cluster: &Cluster) -> Result<(), ApiError> {
-        let bad = |error: JsonError| ApiError::new(StatusCode::BAD_REQUEST, error.to_string());
-        if let Some(expression) = self.expression().map_err(bad)? {
-            let what = format!("placement by {expression:?}");
-            return Err(ApiError::not_implemented(&what));
-        }
-        match self.dependency().map_err(bad)? {
-            // The only engine there is has whatever the container depends on.
-            Some(member) if cluster.engines().len() > 1 => Err(ApiError::not_implemented(
-                &format!("placement beside another container (HostConfig.{member})"),
-            )),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn expression(&self) -> Result<Option<String>, JsonError> {
-        let environment: Vec<String> = self.config.read("Env")?.unwrap_or_default();
-        let labels: Option<serde_json::Map<String, Value>> = self.config.read("Labels")?;
-        let labels: Vec<String> = labels.into_iter().flatten().map(|(name, _)| name).collect();
-        Ok(scheduler::first_expression(&environment, &labels))
-    }
-
-    /// The member that ties the container to another one, which is on one engine only.
-    fn dependency(&self) -> Result<Option<&'static str>, JsonError> {
-        for member in ["VolumesFrom", "Links"] {
-            let others: Option<Vec<String>> = self.host.read(member)?;
-            if others.is_some_and(|others| !others.is_empty()) {
-                return Ok(Some(member));
-            }
-        }
-        for member in ["NetworkMode", "IpcMode", "PidMode"] {
-            let mode: Option<String> = self.host.read(member)?;
-            if mode.is_some_and(|mode| mode.starts_with("container:")) {
-                return Ok(Some(member));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The body for an engine with `cpus` CPUs: as it came, with swarm's labels and CPUs turned into shares.
-    pub(super) fn body(&self, cpus: u64) -> Result<String, JsonError> {
+    /// The body for one engine: as it came, with swarm's labels, without expressions in the environment, CPUs turned into
+    /// shares, and other containers and networks called as this engine knows them.
+    pub(super) fn body(&self, cluster: &Cluster, target: &Target) -> Result<String, JsonError> {
         let mut config = self.config.clone();
-        let mut labels: serde_json::Map<String, Value> = config.read("Labels")?.unwrap_or_default();
+        let mut labels = self.labels.clone();
         labels.insert(SWARM_ID_LABEL.to_owned(), self.id.as_str().into());
         labels.remove(EPOCH_LABEL);
         if let Some(epoch) = self.epoch {
             labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string().into());
         }
         config.set("Labels", json::raw(&labels)?);
-        if self.share_cpus > 0 {
-            let mut host = self.host.clone();
-            host.set(
-                "CpuShares",
-                json::raw(&cpus_to_shares(self.share_cpus, cpus))?,
-            );
+        let host = self.host_for(cluster, target)?;
+        if host.to_json() != self.host.to_json() {
             config.set("HostConfig", host.to_raw()?);
         }
+        self.rename_endpoints(&mut config, cluster, &target.address)?;
         Ok(config.to_json())
     }
+
+    fn host_for(&self, cluster: &Cluster, target: &Target) -> Result<RawObject, JsonError> {
+        let mut host = self.host.clone();
+        for (member, tie) in LISTS {
+            rename_list(&mut host, member, tie, cluster, &target.address)?;
+        }
+        for (member, tie) in MODES {
+            let mode: String = host.read(member)?.unwrap_or_default();
+            let renamed = match Beside::parse(tie, &mode) {
+                Some(beside) => beside.for_engine(cluster, &target.address),
+                None => network_name(cluster, &target.address, &mode).to_owned(),
+            };
+            if renamed != mode {
+                host.set(member, json::raw(&renamed)?);
+            }
+        }
+        if self.share_cpus > 0 {
+            let shares = cpus_to_shares(self.share_cpus, target.cpus);
+            host.set("CpuShares", json::raw(&shares)?);
+        }
+        Ok(host)
+    }
+
+    /// Networks are keys there, and links of one network stand with it.
+    fn rename_endpoints(
+        &self,
+        config: &mut RawObject,
+        cluster: &Cluster,
+        engine: &HostPort,
+    ) -> Result<(), JsonError> {
+        let mut changed = false;
+        let mut renamed = BTreeMap::new();
+        for (name, endpoint) in &self.endpoints {
+            let mut endpoint = endpoint.clone();
+            if let Some(endpoint) = &mut endpoint {
+                changed |= rename_list(endpoint, "Links", Tie::Link, cluster, engine)?;
+            }
+            let bare = network_name(cluster, engine, name);
+            changed |= bare != name;
+            let endpoint = endpoint.map(|endpoint| endpoint.to_raw()).transpose()?;
+            renamed.insert(bare, endpoint);
+        }
+        if changed {
+            let mut networking: RawObject = config.read("NetworkingConfig")?.unwrap_or_default();
+            networking.set("EndpointsConfig", json::raw(&renamed)?);
+            config.set("NetworkingConfig", networking.to_raw()?);
+        }
+        Ok(())
+    }
+}
+
+fn bad(error: impl Display) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
+}
+
+/// Takes the expressions out of the environment into the labels.
+fn take_expressions(
+    config: &mut RawObject,
+    labels: &mut serde_json::Map<String, Value>,
+) -> Result<scheduler::Expressions, ApiError> {
+    let environment: Vec<String> = config.read("Env").map_err(bad)?.unwrap_or_default();
+    let before = environment.len();
+    let carried = Carried::read(environment, &texts(labels)).map_err(bad)?;
+    match carried.reschedule {
+        Reschedule::Off => {}
+        Reschedule::OnNodeFailure => {
+            return Err(ApiError::not_implemented("reschedule:on-node-failure"));
+        }
+    }
+    if carried.environment.len() < before {
+        config.set("Env", json::raw(&carried.environment).map_err(bad)?);
+    }
+    for (label, text) in carried.labels {
+        labels.insert(label.to_owned(), text.into());
+    }
+    Ok(carried.expressions)
+}
+
+/// The labels that are texts; engines refuse others.
+fn texts(labels: &serde_json::Map<String, Value>) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// A number that is not negative; engines refuse others, or take them for none.
+fn number(object: &RawObject, name: &str) -> Result<u64, JsonError> {
+    let number: Option<i64> = object.read(name)?;
+    Ok(number
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or(0))
+}
+
+fn resources(host: &RawObject, share_cpus: u64) -> Result<Resources, JsonError> {
+    Ok(Resources {
+        memory: number(host, "Memory")?.max(number(host, "MemoryReservation")?),
+        nano_cpus: match number(host, "NanoCpus")? {
+            0 => share_cpus.saturating_mul(NANO),
+            nano => nano,
+        },
+    })
+}
+
+fn ports(config: &RawObject, host: &RawObject) -> Result<PortsWanted, ApiError> {
+    let mode: String = host.read("NetworkMode").map_err(bad)?.unwrap_or_default();
+    let mut wanted = PortsWanted {
+        host_network: mode == "host",
+        ..PortsWanted::default()
+    };
+    if wanted.host_network {
+        let exposed: BTreeMap<String, IgnoredAny> = config
+            .read("ExposedPorts")
+            .map_err(bad)?
+            .unwrap_or_default();
+        for port in exposed.keys() {
+            wanted.exposed.push(port.parse().map_err(bad)?);
+        }
+        return Ok(wanted);
+    }
+    let bindings: BTreeMap<String, Option<Vec<RawObject>>> =
+        host.read("PortBindings").map_err(bad)?.unwrap_or_default();
+    for (port, bindings) in bindings {
+        for binding in bindings.into_iter().flatten() {
+            let text = |name| binding.read::<String>(name).map(Option::unwrap_or_default);
+            let (address, at) = (text("HostIp").map_err(bad)?, text("HostPort").map_err(bad)?);
+            wanted
+                .bindings
+                .extend(Binding::parse(&port, &address, &at).map_err(bad)?);
+        }
+    }
+    Ok(wanted)
+}
+
+/// A map, not an object of Docker's: names of networks differ by case.
+fn endpoints(config: &RawObject) -> Result<BTreeMap<String, Option<RawObject>>, JsonError> {
+    let networking: RawObject = config.read("NetworkingConfig")?.unwrap_or_default();
+    Ok(networking.read("EndpointsConfig")?.unwrap_or_default())
+}
+
+fn dependencies(
+    host: &RawObject,
+    endpoints: &BTreeMap<String, Option<RawObject>>,
+) -> Result<Dependencies, JsonError> {
+    let mut needed = Dependencies::default();
+    for (member, tie) in LISTS {
+        needed.containers.extend(ties(host, member, tie)?);
+    }
+    for (member, tie) in MODES {
+        let mode: String = host.read(member)?.unwrap_or_default();
+        needed.containers.extend(Beside::parse(tie, &mode));
+    }
+    needed.join(&host.read::<String>("NetworkMode")?.unwrap_or_default());
+    for (name, endpoint) in endpoints {
+        needed.join(name);
+        let Some(endpoint) = endpoint else { continue };
+        let links = ties(endpoint, "Links", Tie::Link)?;
+        needed.containers.extend(links);
+    }
+    let driver: String = host.read("VolumeDriver")?.unwrap_or_default();
+    if matches!(driver.as_str(), "" | "local") {
+        let binds: Vec<String> = host.read("Binds")?.unwrap_or_default();
+        let named = binds
+            .iter()
+            .filter_map(|bind| Some(bind.split_once(':')?.0));
+        let named = named.filter(|source| !source.starts_with(['/', '.', '~']));
+        needed.volumes.extend(named.map(str::to_owned));
+    }
+    let mounts: Vec<RawObject> = host.read("Mounts")?.unwrap_or_default();
+    for mount in &mounts {
+        if mount.read::<String>("Type")?.as_deref() == Some("volume") {
+            needed.volumes.extend(mount.read::<String>("Source")?);
+        }
+    }
+    needed.volumes.remove("");
+    Ok(needed)
+}
+
+fn ties(object: &RawObject, member: &str, tie: Tie) -> Result<Vec<Beside>, JsonError> {
+    let texts: Vec<String> = object.read(member)?.unwrap_or_default();
+    Ok(texts
+        .iter()
+        .filter_map(|text| Beside::parse(tie, text))
+        .collect())
+}
+
+/// Calls the containers in a list as the engine knows them; whether that changed anything.
+fn rename_list(
+    object: &mut RawObject,
+    member: &str,
+    tie: Tie,
+    cluster: &Cluster,
+    engine: &HostPort,
+) -> Result<bool, JsonError> {
+    let texts: Vec<String> = object.read(member)?.unwrap_or_default();
+    let renamed: Vec<String> = texts
+        .iter()
+        .map(|text| match Beside::parse(tie, text) {
+            Some(beside) => beside.for_engine(cluster, engine),
+            None => text.clone(),
+        })
+        .collect();
+    let changed = renamed != texts;
+    if changed {
+        object.set(member, json::raw(&renamed)?);
+    }
+    Ok(changed)
+}
+
+/// The name of a network without the engine in front (spec/classic.md section 4.6).
+fn network_name<'a>(cluster: &Cluster, engine: &HostPort, name: &'a str) -> &'a str {
+    cluster
+        .engine(engine)
+        .and_then(|engine| on_engine(engine, name))
+        .unwrap_or(name)
 }

@@ -173,11 +173,11 @@ pub(super) struct Join {
 
 #[derive(Debug, Args)]
 pub(super) struct Manage {
-    /// placement strategy to use: spread (binpack and random: not in this version)
+    /// placement strategy to use: spread, binpack or random
     #[arg(long, value_name = "NAME", default_value = defaults::STRATEGY)]
     strategy: String,
-    /// filter to use, in the order applied: health (port, containerslots, dependency, affinity, constraint, whitelist:
-    /// not in this version) [default: all of them]
+    /// filter to use, in the order applied: health, port, containerslots, dependency, affinity, constraint, whitelist
+    /// [default: all of them]
     #[arg(long, short = 'f', value_name = "NAME")]
     filter: Vec<String>,
     /// ip/socket to listen on: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$SWARM_HOST]

@@ -63,7 +63,7 @@ impl Manager {
         instance: &str,
         host: HostInfo,
     ) -> anyhow::Result<Self> {
-        let scheduler = placement::scheduler(config)?;
+        let scheduler = placement::scheduler(config, platform.random("placement"));
         let client = Client::new(platform.clone(), ClientConfig::default());
         let election = config
             .replication
@@ -187,6 +187,7 @@ impl Parts<'_> {
             reporter.role_source(),
             host,
             scheduler,
+            self.config.create_retry,
         );
         let proxy = Proxy::new(
             self.platform,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use swarm_core::api::Query;
 use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, QueryError, write_rows};
 use swarm_core::engine::Event;
-use swarm_core::scheduler::first_expression;
+use swarm_core::scheduler::Carried;
 
 use super::fixture::{NOW, cluster};
 
@@ -67,14 +67,23 @@ fn refused(query: &Query, error: &QueryError) {
     assert!([400, 404].contains(&error.status()), "{query}: {error}");
 }
 
-/// Lines as variables and as names of labels.
+/// Lines as environment entries, and the text as the label of constraints.
 fn expression(text: &str) {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let found = first_expression(&lines, &lines);
-    let suspicious = |line: &String| {
-        let prefixes = ["constraint:", "affinity:", "whitelist:", "reschedule:"];
-        prefixes.iter().any(|prefix| line.starts_with(prefix))
+    let label = "com.docker.swarm.constraints";
+    let labels = BTreeMap::from([(label.to_owned(), text.to_owned())]);
+    let _ = Carried::read(lines.clone(), &labels);
+    let Ok(carried) = Carried::read(lines.clone(), &BTreeMap::new()) else {
+        return;
     };
-    assert!(found.is_some() || !lines.iter().any(suspicious), "{text:?}");
-    assert!(found.is_none_or(|found| lines.contains(&found)), "{text:?}");
+    let prefixes = ["constraint:", "affinity:", "whitelist:", "reschedule:"];
+    let is_expression = |line: &&String| prefixes.iter().any(|prefix| line.starts_with(prefix));
+    let rest: Vec<&String> = lines.iter().filter(|line| !is_expression(line)).collect();
+    assert!(carried.environment.iter().eq(rest), "{text:?}");
+    let moved = carried.labels.into_iter();
+    let labels = moved
+        .map(|(label, text)| (label.to_owned(), text))
+        .collect();
+    let again = Carried::read(Vec::new(), &labels).map(|again| again.expressions);
+    assert_eq!(again, Ok(carried.expressions), "{text:?}");
 }

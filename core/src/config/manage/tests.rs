@@ -347,17 +347,11 @@ fn flags_without_effect_are_taken_with_a_warning() {
 fn flags_for_what_does_not_exist_yet_are_taken_with_a_warning() {
     let manage = manage(valid(), |raw| {
         raw.cors = true;
-        raw.filters = vec!["health".to_owned(), "port".to_owned()];
-        raw.cluster_options = vec!["swarm.createretry=2".to_owned()];
     });
     let warnings: Vec<String> = manage.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        [
-            "--api-enable-cors has no effect in this version of swarm",
-            "--cluster-opt swarm.createretry=2 has no effect in this version of swarm",
-            "--filter port has no effect in this version of swarm",
-        ]
+        ["--api-enable-cors has no effect in this version of swarm",]
     );
 }
 

@@ -284,27 +284,3 @@ async fn a_repetition_makes_no_second_container_while_an_engine_cannot_be_asked(
     assert_eq!(rig.doubles[1].creates().len(), 0);
     rig.close().await;
 }
-
-#[tokio::test]
-async fn placement_beside_another_container_is_not_guessed() {
-    let rig = Rig::new(2).await;
-    for (member, value) in [
-        ("VolumesFrom", json!(["web"])),
-        ("Links", json!(["web:db"])),
-        ("NetworkMode", json!("container:web")),
-        ("PidMode", json!("container:web")),
-    ] {
-        let body = json!({"Image": "alpine", "HostConfig": {member: value}}).to_string();
-        let reply = rig
-            .send("POST", "/v1.41/containers/create", &[], &body)
-            .await;
-        assert_eq!(reply.status, 501, "{member}: {reply:?}");
-        assert!(reply.message().contains(member), "{reply:?}");
-    }
-    let body = json!({"Image": "alpine", "HostConfig": {"NetworkMode": "default", "Links": null}});
-    let reply = rig
-        .send("POST", "/v1.41/containers/create", &[], &body.to_string())
-        .await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    rig.close().await;
-}

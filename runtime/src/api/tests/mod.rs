@@ -7,8 +7,9 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::cluster::SWARM_ID_LABEL;
+use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::EngineOptions;
-use swarm_core::scheduler::{Filter, Strategy};
+use swarm_core::rng::Random;
 use swarm_models::engine::{Engine as Double, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
@@ -21,6 +22,7 @@ use crate::platform::{TokioPlatform, sleep, timeout};
 mod create;
 mod events;
 mod pass;
+mod placement;
 mod pull;
 
 /// A manager's API in front of modelled engines.
@@ -129,6 +131,11 @@ impl Rig {
     }
 
     pub(super) async fn with(options: Vec<Options>) -> Self {
+        Self::retrying(options, 0).await
+    }
+
+    /// As `swarm.createretry=<create_retry>` asks for.
+    pub(super) async fn retrying(options: Vec<Options>, create_retry: u32) -> Self {
         let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
         let client = Client::new(platform.clone(), ClientConfig::default());
         let engines = Engines::new(platform.clone(), client.clone(), EngineOptions::default());
@@ -145,7 +152,8 @@ impl Rig {
                 os: "linux".to_owned(),
                 ..HostInfo::default()
             },
-            Scheduler::new(Strategy::Spread, vec![Filter::Health], 5),
+            Scheduler::new(Strategy::Spread, Filter::ALL.to_vec(), 5, Random::new(1)),
+            create_retry,
         );
         let server = Server::new(
             platform.clone(),

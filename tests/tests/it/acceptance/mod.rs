@@ -5,6 +5,7 @@ mod docker_commands;
 mod engine_loss;
 mod event_stream;
 mod guide;
+mod placement;
 mod refusals;
 mod store_loss;
 mod world;
