@@ -155,6 +155,30 @@ impl Property {
         }
     }
 
+    /// Where it is kept: the first places to look at when it is broken.
+    #[must_use]
+    pub const fn kept_by(self) -> &'static [&'static str] {
+        match self {
+            Self::SinglePrimary | Self::EpochOrder | Self::ReleaseFinal => {
+                &["core/src/election", "runtime/src/guard.rs"]
+            }
+            Self::DispatchInLease => &["runtime/src/election/gate.rs", "core/src/election/gate.rs"],
+            Self::Failover | Self::Liveness | Self::Stability | Self::StoreLoad => {
+                &["core/src/election", "runtime/src/election"]
+            }
+            Self::OneAnswer | Self::OutcomeTruth | Self::NoLoop => {
+                &["core/src/proxy", "core/src/api/class.rs"]
+            }
+            Self::ExactlyOnce => &["runtime/src/api", "core/src/proxy", "core/src/api/class.rs"],
+            Self::EventStream => &["core/src/proxy/events.rs", "runtime/src/api/events.rs"],
+            Self::Tunnel => &["runtime/src/http", "runtime/src/proxy"],
+            Self::Leaks => &["core/src/proxy", "runtime/src/http"],
+            Self::ErrorLog | Self::NoPanic => &["runtime/src"],
+            Self::Determinism => &["sim/src/world/platform.rs", "clippy.toml"],
+            Self::Expectation => &["scenarios/src/all"],
+        }
+    }
+
     /// Which kind of promise.
     #[must_use]
     pub const fn promise(self) -> Promise {
@@ -229,5 +253,20 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = Duration::from_nanos(self.at).as_secs_f64();
         write!(f, "{at:.3} s: {}: {}", self.property, self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_that_keep_a_promise_are_there() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for property in Property::ALL {
+            for place in property.kept_by() {
+                assert!(root.join(place).exists(), "{property}: {place}");
+            }
+        }
     }
 }

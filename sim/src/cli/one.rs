@@ -27,8 +27,9 @@ fn verdict(run: &Run) -> u8 {
         }
         Some(violation) => {
             say!(
-                "FAILED {violation}\n  promise: {}",
-                violation.property.words()
+                "FAILED {violation}\n  promise: {}\n  kept by: {}",
+                violation.property.words(),
+                violation.property.kept_by().join(", ")
             );
             for line in &run.pending {
                 say!("  waits: {line}");
@@ -151,8 +152,9 @@ pub(super) fn explain(library: &dyn Library, one: &One) -> anyhow::Result<u8> {
     let violation = broken(&plan, one.mutant)?;
     let told = tell(&plan, one.mutant);
     say!(
-        "{violation}\nThe promise: {}.\n",
-        violation.property.words()
+        "{violation}\nThe promise: {}.\nKept by: {}\n",
+        violation.property.words(),
+        violation.property.kept_by().join(", ")
     );
     for line in &told.slice {
         say!("{line}");

@@ -183,6 +183,8 @@ fn words(trace: &Trace, event: &Event) -> (char, String) {
         Kind::SwapDone => ('S', format!("swap of epoch {a} done, version {b}")),
         Kind::SwapConflict => ('C', format!("swap of epoch {a} refused, version {b}")),
         Kind::Message => ('m', "message".to_owned()),
+        // Who does not act has no epoch.
+        Kind::Dispatched if a == 0 => ('D', format!("dispatches request {b} outside its lease")),
         Kind::Dispatched => ('D', format!("dispatches request {b} in epoch {a}")),
         Kind::Applied => ('A', format!("carries out request {a}")),
         Kind::Asked => ('?', format!("asks request {a}")),

@@ -82,7 +82,9 @@ fn one_failure(out: &mut String, failure: &Failure) {
         markdown(&failure.tier)
     );
     if let Some(violation) = &failure.violation {
-        let _ = write!(out, "{}.", markdown(&violation.to_string()));
+        let places = violation.property.kept_by().join("`, `");
+        let words = markdown(&violation.to_string());
+        let _ = write!(out, "{words}. Look first at `{places}`.");
     }
     if !failure.faults_needed.is_empty() {
         let needed = markdown(&failure.faults_needed);

@@ -36,6 +36,13 @@ fn failure(failure: &Failure) -> String {
             at / 1_000,
             at % 1_000
         ));
+        let places: Vec<String> = (violation.property.kept_by().iter())
+            .map(|place| format!("<code>{}</code>", esc(place)))
+            .collect();
+        out.push_str(&format!(
+            "<p class=\"kept\">Look first at what keeps this promise: {}.</p>\n",
+            places.join(", ")
+        ));
     }
     if !failure.faults_needed.is_empty() {
         out.push_str(&format!(

@@ -115,6 +115,8 @@ fn sections(report: &Report) -> Vec<Section> {
         ),
     ];
     parts.retain(|part| !part.body.is_empty());
+    // What is wrong comes first; a stable sort keeps the rest.
+    parts.sort_by_key(|part| part.id != "failures" || !part.alarming);
     parts
 }
 
