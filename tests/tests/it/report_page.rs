@@ -66,8 +66,8 @@ async fn a_report_of_failures_shows_all_its_parts_on_a_phone() -> Result<()> {
     }
     let headings = strings(&found, "headings");
     let parts = [
-        "Failover",
         "Failures",
+        "Failover",
         "Promises",
         "Scenarios",
         "Coverage",
