@@ -18,7 +18,7 @@ use crate::http::body;
 use crate::http::client::SendOptions;
 
 /// What an inspect answer may take.
-const INSPECT_BYTES_MAX: usize = 4 << 20;
+pub(super) const INSPECT_BYTES_MAX: usize = 4 << 20;
 
 /// `Node` in an inspect answer (spec/classic.md section 4.5).
 #[derive(Serialize)]

@@ -18,7 +18,7 @@ use super::answer::{Answer, ApiError, json_text};
 use super::attempts::lacks_image;
 use super::containers::id_in;
 use super::engine::{Target, clean_response, healthy_targets, uri, work};
-use super::join::join_all;
+use super::join::first_found;
 use super::plan::Plan;
 use super::{Api, Call};
 use crate::http::body;
@@ -239,14 +239,11 @@ impl Api {
                     as BoxFuture<'_, Result<Option<String>, ApiError>>
             })
             .collect();
-        let mut unclear = silent;
-        for answer in join_all(asked).await {
-            match answer {
-                Ok(Some(made)) => return Ok(Some(made)),
-                Ok(None) => {}
-                Err(error) => unclear = Some(error.to_string()),
-            }
-        }
+        let unclear = match first_found(asked).await {
+            Ok(Some(made)) => return Ok(Some(made)),
+            Ok(None) => silent,
+            Err(error) => Some(error.to_string()),
+        };
         match unclear {
             None => Ok(None),
             Some(reason) => Err(ApiError::new(

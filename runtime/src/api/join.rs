@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::answer::ApiError;
 use crate::platform::BoxFuture;
 
 /// Runs all `futures` at the same time; their results in the same order.
@@ -11,6 +12,24 @@ pub(super) async fn join_all<T: Unpin>(futures: Vec<BoxFuture<'_, T>>) -> Vec<T>
         slots: futures.into_iter().map(Slot::Running).collect(),
     }
     .await
+}
+
+/// The first of several answers, all asked for at the same time, that found something.
+///
+/// # Errors
+/// When none found anything and one failed, which might have.
+pub(super) async fn first_found<T: Unpin>(
+    asked: Vec<BoxFuture<'_, Result<Option<T>, ApiError>>>,
+) -> Result<Option<T>, ApiError> {
+    let mut unclear = None;
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
+            Err(error) => unclear = Some(error),
+        }
+    }
+    unclear.map_or(Ok(None), Err)
 }
 
 enum Slot<'a, T> {

@@ -13,16 +13,13 @@ use swarm_core::time::Mono;
 
 use super::Api;
 use super::answer::ApiError;
-use super::containers::id_in;
+use super::containers::{INSPECT_BYTES_MAX, id_in};
 use super::engine::{Target, healthy_targets};
-use super::join::join_all;
+use super::join::first_found;
 use crate::platform::BoxFuture;
 
 /// How long a primary is new: as long as the slowest round by default, in which each engine is read again.
 const NEW_FOR: Duration = Duration::from_secs(60);
-
-/// What an engine's description of a container may take.
-const INSPECT_BYTES_MAX: usize = 4 << 20;
 
 /// The epoch in which requests are served, and since when.
 #[derive(Default)]
@@ -61,25 +58,17 @@ impl Api {
         };
         let path = Route::Container(reference, ContainerAction::Inspect).path(None);
         let targets = healthy_targets(&self.fleet.cluster().read(), version);
-        let asked: Vec<BoxFuture<'_, Result<bool, ApiError>>> = targets
+        let asked: Vec<BoxFuture<'_, Result<Option<()>, ApiError>>> = targets
             .into_iter()
             .map(|target| {
                 let path = &path;
                 Box::pin(async move { self.look_on(&target, path).await })
-                    as BoxFuture<'_, Result<bool, ApiError>>
+                    as BoxFuture<'_, Result<Option<()>, ApiError>>
             })
             .collect();
-        let mut unclear = None;
-        for answer in join_all(asked).await {
-            match answer {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) => unclear = Some(error),
-            }
-        }
-        match unclear {
-            None => Ok(()),
-            Some(error) => Err(ApiError::new(
+        match first_found(asked).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!(
                     "container {name} is not known here and may be on an engine that does not answer: {error}"
@@ -88,14 +77,14 @@ impl Api {
         }
     }
 
-    /// Whether the engine has it; then the view has it too.
-    async fn look_on(&self, target: &Target, path: &str) -> Result<bool, ApiError> {
+    /// Something if the engine has it; then the view has it too.
+    async fn look_on(&self, target: &Target, path: &str) -> Result<Option<()>, ApiError> {
         let (status, text) = self.ask(target, path, "", INSPECT_BYTES_MAX).await?;
         let found = (status == StatusCode::OK).then(|| id_in(&text)).flatten();
         if let Some(id) = &found {
             self.fleet.refresh_container(&target.address, id).await;
         }
-        Ok(found.is_some())
+        Ok(found.map(drop))
     }
 }
 

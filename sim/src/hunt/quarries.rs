@@ -188,12 +188,6 @@ fn changes_under_load(seed: u64) -> Plan {
         (3_500, 0, step_down),
         (5_000, 4_000, kill),
     ];
-    let faults = (1..).zip(changes).map(|(id, (at_ms, lasts_ms, op))| Fault {
-        id,
-        at_ms,
-        lasts_ms,
-        op,
-    });
     Plan {
         tier: Tier::World,
         seed,
@@ -215,7 +209,7 @@ fn changes_under_load(seed: u64) -> Plan {
             recovery_ms: 4_000,
             proof_ms: 3_000,
         },
-        faults: faults.collect(),
+        faults: Fault::numbered(changes),
         ..Plan::default()
     }
 }
@@ -227,72 +221,40 @@ fn lease_ends_while_connecting(seed: u64) -> Plan {
         host: engine.clone(),
         guard: false,
     };
-    let cut = |to| Op::Cut {
-        from: Host::Primary,
-        to,
-        way: Way::Both,
-        how: How::Hold,
-    };
     // The engine's connections end with it; new ones hang, so does the store; the engine is there again first.
     let troubles = [
         (1_000, 300, crash),
-        (1_006, 1_694, cut(engine)),
-        (1_250, 4_000, cut(Host::Store(1))),
+        (1_006, 1_694, primary_cut_off(engine)),
+        (1_250, 4_000, primary_cut_off(Host::Store(1))),
     ];
-    let faults = (1..)
-        .zip(troubles)
-        .map(|(id, (at_ms, lasts_ms, op))| Fault {
-            id,
-            at_ms,
-            lasts_ms,
-            op,
-        });
-    Plan {
-        tier: Tier::World,
-        seed,
-        topology: Topology {
-            stores: 1,
-            engines: 1,
-            ..Topology::default()
-        },
-        workload: Workload {
-            readers: 0,
-            writers: 12,
-            pace_ms: 20,
-            ..Workload::default()
-        },
-        knobs: Knobs {
-            lease_ms: 1_000,
-            verify: false,
-            latency_max_us: 2_000,
-            tick_ms: 2,
-            ..Knobs::default()
-        },
-        faults: faults.collect(),
-        ..Plan::default()
-    }
+    let mut plan = one_engine(seed, 12, Fault::numbered(troubles));
+    plan.workload.pace_ms = 20;
+    plan.knobs.lease_ms = 1_000;
+    plan.knobs.verify = false;
+    plan
 }
 
 /// In the world: what a primary sends to an engine is kept by the network until the next one has repeated it.
 fn creates_arrive_late(seed: u64) -> Plan {
-    let cut = |to| Op::Cut {
+    let troubles = [
+        (1_000, 3_500, primary_cut_off(Host::Engine(1))),
+        (1_300, 5_000, primary_cut_off(Host::Store(1))),
+    ];
+    one_engine(seed, 8, Fault::numbered(troubles))
+}
+
+/// What goes between the primary and `to` arrives when the cut is over.
+fn primary_cut_off(to: Host) -> Op {
+    Op::Cut {
         from: Host::Primary,
         to,
         way: Way::Both,
         how: How::Hold,
-    };
-    let troubles = [
-        (1_000, 3_500, cut(Host::Engine(1))),
-        (1_300, 5_000, cut(Host::Store(1))),
-    ];
-    let faults = (1..)
-        .zip(troubles)
-        .map(|(id, (at_ms, lasts_ms, op))| Fault {
-            id,
-            at_ms,
-            lasts_ms,
-            op,
-        });
+    }
+}
+
+/// A world with one engine, one server of the store and many clients that change things.
+fn one_engine(seed: u64, writers: u8, faults: Vec<Fault>) -> Plan {
     Plan {
         tier: Tier::World,
         seed,
@@ -303,7 +265,7 @@ fn creates_arrive_late(seed: u64) -> Plan {
         },
         workload: Workload {
             readers: 0,
-            writers: 8,
+            writers,
             ..Workload::default()
         },
         knobs: Knobs {
@@ -311,7 +273,7 @@ fn creates_arrive_late(seed: u64) -> Plan {
             tick_ms: 2,
             ..Knobs::default()
         },
-        faults: faults.collect(),
+        faults,
         ..Plan::default()
     }
 }

@@ -107,6 +107,20 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Faults numbered in their order, from when each begins, how long it lasts (both in milliseconds) and what it is.
+    #[must_use]
+    pub fn numbered(faults: impl IntoIterator<Item = (u64, u64, Op)>) -> Vec<Self> {
+        (1..)
+            .zip(faults)
+            .map(|(id, (at_ms, lasts_ms, op))| Self {
+                id,
+                at_ms,
+                lasts_ms,
+                op,
+            })
+            .collect()
+    }
+
     /// When it is over, in milliseconds since the end of the warm-up.
     #[must_use]
     pub fn end_ms(&self) -> u64 {

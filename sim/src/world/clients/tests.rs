@@ -26,17 +26,10 @@ const ALL: Workload = Workload {
 };
 
 fn plan(seed: u64, workload: Workload, faults: Vec<(u64, u64, Op)>) -> Plan {
-    let faults = (1..).zip(faults);
-    let faults = faults.map(|(id, (at_ms, lasts_ms, op))| Fault {
-        id,
-        at_ms,
-        lasts_ms,
-        op,
-    });
     Plan {
         seed,
         workload,
-        faults: faults.collect(),
+        faults: Fault::numbered(faults),
         knobs: Knobs {
             tick_ms: 5,
             ..Knobs::default()
