@@ -30,6 +30,7 @@ mod routes;
 mod stream;
 mod streams;
 mod system;
+mod transfer;
 
 use query::Query;
 

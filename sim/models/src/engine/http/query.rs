@@ -25,6 +25,12 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All values of `key`.
+    pub(super) fn texts(&self, key: &str) -> Vec<&str> {
+        let found = self.0.iter().filter(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Docker's idea of a boolean: anything but nothing, 0, no, false and none is true.
     pub(super) fn flag(&self, key: &str) -> bool {
         self.flag_or(key, false)

@@ -4,7 +4,9 @@ use http::Method;
 
 use super::super::network_store::not_a_swarm_manager;
 use super::super::refusal::Refusal;
-use super::{Call, Reply, archive, containers, images, logs, networks, processes, streams, system};
+use super::{
+    Call, Reply, archive, containers, images, logs, networks, processes, streams, system, transfer,
+};
 
 /// Parts of paths that are words of the API, not names.
 const WORDS: [&str; 12] = [
@@ -97,8 +99,19 @@ async fn exec_routes(call: Call, id: &str, path: &[&str]) -> Reply {
 async fn image_routes(call: Call, path: &[&str]) -> Reply {
     match (call.method.as_str(), path) {
         ("GET", ["json"]) => images::list(&call),
+        ("POST", ["create"])
+            if call
+                .query
+                .text("fromSrc")
+                .is_some_and(|src| !src.is_empty()) =>
+        {
+            transfer::import(call).await
+        }
         ("POST", ["create"]) => images::pull(&call),
         ("POST", ["prune"]) => images::prune(&call),
+        ("POST", ["load"]) => transfer::load(call).await,
+        ("GET", ["get"]) => transfer::save(&call, &call.query.texts("names")),
+        ("GET", [name @ .., "get"]) => transfer::save(&call, &[&name.join("/")]),
         ("GET", [name @ .., "json"]) => images::inspect(&call, &name.join("/")),
         ("GET", [name @ .., "history"]) => images::history(&call, &name.join("/")),
         ("POST", [name @ .., "tag"]) => images::tag(&call, &name.join("/")),
@@ -140,6 +153,10 @@ async fn system_routes(call: Call, path: &[&str]) -> Reply {
         ("GET", ["system", "df"]) => system::disk_usage(&call),
         ("POST", ["auth"]) => system::login(),
         ("POST", ["commit"]) => images::commit(call).await,
+        ("POST", ["build"]) => transfer::build(call).await,
+        ("POST", ["build", "prune"]) => {
+            super::ok(&serde_json::json!({"CachesDeleted": null, "SpaceReclaimed": 0}))
+        }
         (
             "GET" | "POST" | "DELETE",
             [
