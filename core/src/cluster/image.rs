@@ -1,11 +1,16 @@
-//! What is known of one image of an engine.
+//! Images: what is known of one on an engine, and those of all engines (spec/classic.md section 7.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::JsonError;
+use super::filters::{Filters, QueryError};
+use super::objects::array;
+use super::{Cluster, Engine};
+use crate::api::{ApiVersion, Query};
+use crate::json::{self, JsonError, RawObject};
 
 /// An image record of one engine.
 #[derive(Clone, Debug)]
@@ -148,6 +153,149 @@ impl<'a> Reference<'a> {
             .unwrap_or(self.name);
         rest.strip_prefix("library/").unwrap_or(rest)
     }
+}
+
+/// Up to this version the query `filter` of the image list is a `reference` filter.
+const LEGACY_FILTER: ApiVersion = ApiVersion::new(1, 28);
+
+/// One image of the cluster: records of several engines with the same ID.
+struct Merged<'a> {
+    first: &'a Image,
+    tags: BTreeSet<&'a str>,
+    digests: BTreeSet<&'a str>,
+}
+
+impl Cluster {
+    /// The answer to `GET /images/json`.
+    ///
+    /// # Errors
+    /// [`QueryError`] for unusable filters.
+    pub fn list_images(
+        &self,
+        query: &Query,
+        version: Option<ApiVersion>,
+    ) -> Result<String, QueryError> {
+        let filters = Filters::parse(&query.value("filters").unwrap_or_default())?;
+        filters.check(&["before", "dangling", "label", "node", "reference", "since"])?;
+        let dangling = filters.flag("dangling")?;
+        let all = query.flag("all") || dangling.is_some();
+        let mut references = globs(filters.values("reference"))?;
+        if version.is_none_or(|version| version < LEGACY_FILTER) {
+            let legacy = query.value("filter").filter(|text| !text.is_empty());
+            references.extend(globs(legacy.iter().map(String::as_str))?);
+        }
+        let before = self.created_bounds(&filters, "before")?;
+        let since = self.created_bounds(&filters, "since")?;
+        let mut merged: BTreeMap<&str, Merged<'_>> = BTreeMap::new();
+        for engine in self.validated() {
+            if filters.has("node")
+                && !filters.exact("node", engine.name())
+                && !filters.exact("node", engine.id())
+            {
+                continue;
+            }
+            let wanted = engine.images().filter(|image| {
+                (all || !image.is_nameless())
+                    && dangling.is_none_or(|dangling| dangling == image.is_nameless())
+                    && filters.labels("label", &image.labels)
+                    && before.iter().all(|bound| image.created < *bound)
+                    && since.iter().all(|bound| image.created > *bound)
+                    && (references.is_empty() || named_like(image, &references))
+            });
+            for image in wanted {
+                let one = merged.entry(&image.id).or_insert_with(|| Merged {
+                    first: image,
+                    tags: BTreeSet::new(),
+                    digests: BTreeSet::new(),
+                });
+                one.tags.extend(image.tags.iter().map(String::as_str));
+                one.digests.extend(image.digests.iter().map(String::as_str));
+            }
+        }
+        let mut images: Vec<_> = merged.into_values().collect();
+        images.sort_by_key(|image| (std::cmp::Reverse(image.first.created), &image.first.id));
+        Ok(array(images.iter().map(Merged::to_json)))
+    }
+
+    fn created_bounds(&self, filters: &Filters, key: &str) -> Result<Vec<i64>, QueryError> {
+        let created = |reference: &str| {
+            self.validated()
+                .flat_map(Engine::images)
+                .find(|image| image.matches(reference))
+                .map(|image| image.created)
+                .ok_or_else(|| QueryError::Image {
+                    key: key.to_owned(),
+                    value: reference.to_owned(),
+                })
+        };
+        filters.values(key).map(created).collect()
+    }
+
+    /// The engines that have an image, healthy ones first; a name without tag or digest means `:latest`, if some
+    /// engine has that, else any tag.
+    #[must_use]
+    pub fn image_holders(&self, reference: &str) -> Vec<&Engine> {
+        let holders = |reference: &str| -> Vec<&Engine> {
+            self.validated()
+                .filter(|engine| engine.images().any(|image| image.matches(reference)))
+                .collect()
+        };
+        let mut found = Vec::new();
+        if Reference::parse(reference).suffix.is_none() {
+            found = holders(&format!("{reference}:latest"));
+        }
+        if found.is_empty() {
+            found = holders(reference);
+        }
+        found.sort_by_key(|engine| !engine.is_healthy());
+        found
+    }
+}
+
+impl Merged<'_> {
+    fn to_json(&self) -> String {
+        let change = || -> Result<String, JsonError> {
+            let mut object = RawObject::parse(self.first.raw.get().as_bytes())?;
+            if !self.tags.is_empty() {
+                object.set("RepoTags", json::raw(&self.tags)?);
+            }
+            if !self.digests.is_empty() {
+                object.set("RepoDigests", json::raw(&self.digests)?);
+            }
+            Ok(object.to_json())
+        };
+        change().unwrap_or_else(|_| self.first.raw.get().to_owned())
+    }
+}
+/// Shell patterns as regular expressions; `*` and `?` do not match `/`.
+fn globs<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Vec<Regex>, QueryError> {
+    patterns
+        .map(|pattern| {
+            let mut text = String::from("^");
+            for c in pattern.chars() {
+                match c {
+                    '*' => text.push_str("[^/]*"),
+                    '?' => text.push_str("[^/]"),
+                    '[' | ']' | '-' => text.push(c),
+                    other => text.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+                }
+            }
+            text.push('$');
+            Regex::new(&text).map_err(|_| QueryError::Value {
+                key: "reference".to_owned(),
+                value: pattern.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn named_like(image: &Image, patterns: &[Regex]) -> bool {
+    image.tags.iter().chain(&image.digests).any(|name| {
+        let repository = Reference::parse(name).name;
+        patterns
+            .iter()
+            .any(|pattern| pattern.is_match(name) || pattern.is_match(repository))
+    })
 }
 
 #[cfg(test)]

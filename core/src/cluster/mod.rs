@@ -25,6 +25,7 @@ mod lookup;
 mod network;
 mod objects;
 mod ports;
+mod tally;
 mod volume;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
 pub use ports::{Binding, Exposed, PortError, PortRange, specific};
+pub use tally::Tally;
 pub use volume::Volume;
 
 use lookup::Index;

@@ -1,10 +1,14 @@
-//! What is known of one volume of an engine.
+//! Volumes: what is known of one on an engine, and those of all engines (spec/classic.md section 7.3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::filters::{Filters, QueryError};
+use super::objects::{ObjectError, array, qualifies, renamed, shown_name};
+use super::{Cluster, Engine};
+use crate::api::Query;
 use crate::json::JsonError;
 
 /// A volume record of one engine.
@@ -70,5 +74,60 @@ impl Volume {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.driver == "local"
+    }
+}
+
+impl Cluster {
+    /// The answer to `GET /volumes`.
+    ///
+    /// # Errors
+    /// [`QueryError`] for unusable filters.
+    pub fn list_volumes(&self, query: &Query) -> Result<String, QueryError> {
+        let filters = Filters::parse(&query.value("filters").unwrap_or_default())?;
+        filters.check(&["dangling", "driver", "label", "name", "node"])?;
+        let dangling = filters.flag("dangling")?;
+        let mut shown = BTreeMap::new();
+        for engine in self.validated() {
+            let used: BTreeSet<&str> = engine
+                .containers()
+                .flat_map(|container| &container.mounts)
+                .map(|mount| mount.name.as_str())
+                .collect();
+            let wanted = engine.volumes().filter(|volume| {
+                filters.contains("name", &volume.name)
+                    && filters.exact("driver", &volume.driver)
+                    && filters.labels("label", &volume.labels)
+                    && filters.exact("node", engine.name())
+                    && dangling
+                        .is_none_or(|dangling| dangling != used.contains(volume.name.as_str()))
+            });
+            for volume in wanted {
+                let name = shown_name(engine, &volume.name, volume.is_local());
+                let text = renamed(&volume.raw, &name);
+                shown.entry((name, volume.driver.as_str())).or_insert(text);
+            }
+        }
+        Ok(format!(
+            "{{\"Volumes\":{},\"Warnings\":null}}",
+            array(shown.into_values())
+        ))
+    }
+
+    /// The volume called `reference` on each engine that has it, those that answer first. One create makes a volume on every engine, so a name on several of them is no
+    /// ambiguity: `<engine>/<name>` means that of one engine.
+    ///
+    /// # Errors
+    /// [`ObjectError`] when none matches.
+    pub fn volume_holders(&self, reference: &str) -> Result<Vec<(&Engine, &Volume)>, ObjectError> {
+        let mut hits: Vec<_> = self
+            .validated()
+            .flat_map(|engine| engine.volumes().map(move |volume| (engine, volume)))
+            .filter(|(engine, volume)| qualifies(engine, &volume.name, reference))
+            .collect();
+        hits.sort_by_key(|(engine, volume)| (!engine.is_healthy(), volume.is_local()));
+        if hits.is_empty() {
+            return Err(ObjectError::not_found("volume", reference));
+        }
+        Ok(hits)
     }
 }

@@ -3,6 +3,7 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use swarm_core::cluster::{LookupError, ObjectError, QueryError};
+use swarm_core::json::RawObject;
 use swarm_core::scheduler::PlaceError;
 
 use super::gate::NotPrimary;
@@ -29,6 +30,14 @@ impl ApiError {
     /// An answer of this manager's own.
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Refused(status, message.into())
+    }
+
+    /// The request as it came may be sent elsewhere, whatever was made of it here.
+    pub(super) fn unsent(self, body: Body) -> Self {
+        match self {
+            Self::NotDispatched(_) => Self::NotDispatched(Some(body)),
+            refused @ Self::Refused(..) => refused,
+        }
     }
 
     /// 501: the route exists, this version does not serve it.
@@ -129,6 +138,14 @@ impl From<CollectError> for ApiError {
         };
         Self::new(status, failure.to_string())
     }
+}
+
+/// What an engine's refusal says.
+pub(super) fn message_in(text: &[u8]) -> String {
+    let message = RawObject::parse(text)
+        .ok()
+        .and_then(|object| object.read::<String>("message").ok().flatten());
+    message.unwrap_or_else(|| String::from_utf8_lossy(text).trim().to_owned())
 }
 
 /// `status` with JSON that is written already.

@@ -37,7 +37,7 @@ struct NodeJson<'a> {
 
 impl Api {
     /// The container called `name` and its engine, which must answer.
-    async fn locate(
+    pub(super) async fn locate(
         &self,
         name: &str,
         version: Option<ApiVersion>,

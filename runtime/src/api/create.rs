@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use swarm_core::api::Query;
 use swarm_core::cluster::{Reference, SWARM_ID_LABEL};
+use swarm_core::engine::Part;
 use swarm_core::json::RawObject;
 use swarm_core::testbed::{Mutant, planted};
 use swarm_core::watch;
@@ -20,12 +21,10 @@ use super::containers::id_in;
 use super::engine::{Target, clean_response, healthy_targets, uri, work};
 use super::join::first_found;
 use super::plan::Plan;
+use super::pull::Fetch;
 use super::{Api, Call};
 use crate::http::body;
 use crate::platform::BoxFuture;
-
-/// What of a create request is read into memory (DESIGN section 9).
-const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// What an engine's answer may take.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -48,12 +47,11 @@ pub(super) enum Finished {
 }
 
 impl Api {
-    pub(super) async fn create_container(self: Arc<Self>, call: Call) -> Answer {
-        let (parts, body) = call.http.into_parts();
-        let text = body::collect_limited(body, BODY_BYTES_MAX).await?;
+    pub(super) async fn create_container(self: Arc<Self>, mut call: Call) -> Answer {
+        let text = call.take_body().await?;
         let plan = Plan::read(
             &text,
-            parts.headers,
+            call.take_headers(),
             call.request,
             (call.request_id, call.epoch, call.repeat),
         )?;
@@ -189,12 +187,10 @@ impl Api {
             query = query.with("platform", &platform);
         }
         let auth = plan.headers.get(REGISTRY_AUTH);
-        match self
-            .pull_quietly(target, query.as_str(), auth, plan.epoch)
-            .await
-        {
+        let fetch = Fetch::image(query, auth, plan.epoch);
+        match self.fetch_quietly(target, &fetch).await {
             Ok(()) => {
-                self.fleet.refresh_images(&target.address).await;
+                self.fleet.refresh(&target.address, Part::Images).await;
                 true
             }
             Err(error) => {

@@ -7,9 +7,11 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use swarm_core::address::HostPort;
 use swarm_core::api::{ApiVersion, class};
 use swarm_core::cluster::{Cluster, Engine};
+use swarm_core::scheduler;
 
 use super::answer::{Answer, ApiError};
 use super::gate::SharedPass;
+use super::tallies::no_engine;
 use super::{Api, Call};
 use crate::http::client::SendOptions;
 use crate::http::upgrade::UpgradePair;
@@ -158,6 +160,24 @@ impl Api {
                 let unsent = failure.unsent.map(|request| request.into_body());
                 ApiError::from_send(failure.error, &target.describe(), unsent)
             })
+    }
+
+    /// Passes a request that any engine can answer to the one the strategy likes best.
+    pub(super) async fn pass_any(&self, call: Call) -> Answer {
+        let target = self.favourite(call.request.version)?;
+        let path = call.request.route.path(Some(target.version));
+        self.pass(&target, call, &path, question()).await
+    }
+
+    /// The engine the strategy likes best for a container that needs nothing.
+    pub(super) fn favourite(&self, version: Option<ApiVersion>) -> Result<Target, ApiError> {
+        let mut scheduler = self.scheduler();
+        let cluster = self.fleet.cluster().read();
+        let ranking = scheduler.rank(&cluster, &scheduler::Request::default())?;
+        let best = ranking.ranked.first();
+        let engine = best.and_then(|best| cluster.engine(&best.address));
+        let engine = engine.ok_or_else(no_engine)?;
+        Target::healthy(&cluster, engine, version, "the request")
     }
 
     /// Asks an engine a question of swarm's own and reads the whole answer, at most `limit` bytes.

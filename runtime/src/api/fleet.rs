@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use http::{Request, Response};
 use swarm_core::address::HostPort;
 use swarm_core::cluster::Cluster;
+use swarm_core::engine::Part;
 use swarm_core::time::Wall;
 
 use super::gate::NotPrimary;
@@ -52,12 +53,14 @@ pub trait Fleet: Send + Sync + 'static {
         before_send: BeforeSend,
     ) -> BoxFuture<'a, Result<Response<Body>, SendFailure<NotPrimary>>>;
 
-    /// Reads one container anew; completes when the view has it, or it is known to be gone, or the engine does not
-    /// answer in time.
-    fn refresh_container<'a>(&'a self, engine: &'a HostPort, id: &'a str) -> BoxFuture<'a, ()>;
+    /// Reads a part of the view of an engine anew; completes when the view has it, or it is known to be gone, or the
+    /// engine does not answer in time.
+    fn refresh<'a>(&'a self, engine: &'a HostPort, part: Part) -> BoxFuture<'a, ()>;
 
-    /// Reads the images of an engine anew; completes like [`Fleet::refresh_container`].
-    fn refresh_images<'a>(&'a self, engine: &'a HostPort) -> BoxFuture<'a, ()>;
+    /// [`Fleet::refresh`] for one container.
+    fn refresh_container<'a>(&'a self, engine: &'a HostPort, id: &str) -> BoxFuture<'a, ()> {
+        self.refresh(engine, Part::Container(id.into()))
+    }
 
     /// Events of all engines from now on, or from `since` on as far as they are remembered.
     fn subscribe(&self, since: Option<Wall>) -> Subscription;

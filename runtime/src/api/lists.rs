@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::Deserialize;
 use swarm_core::api::{Query, Request};
-use swarm_core::cluster::{ContainerQuery, LookupError, write_rows};
-use swarm_core::scheduler;
+use swarm_core::cluster::{ContainerQuery, write_rows};
 
-use super::answer::{Answer, ApiError, json_text};
-use super::engine::{Target, healthy_targets, question};
+use super::Api;
+use super::answer::{Answer, json_text};
+use super::engine::healthy_targets;
 use super::join::join_all;
-use super::{Api, Call};
-use crate::http::client::SendOptions;
 use crate::platform::BoxFuture;
 
 /// What an engine's list of containers with sizes may take.
@@ -83,60 +81,5 @@ impl Api {
     pub(super) fn list_volumes(&self, request: &Request) -> Answer {
         let text = self.fleet.cluster().read().list_volumes(&request.query)?;
         Ok(json_text(StatusCode::OK, text))
-    }
-
-    pub(super) async fn inspect_network(&self, name: &str, call: Call) -> Answer {
-        let (target, id) = {
-            let cluster = self.fleet.cluster().read();
-            let (engine, network) = cluster.network(name)?;
-            let what = format!("network {name}");
-            let target = Target::healthy(&cluster, engine, call.request.version, &what)?;
-            (target, network.id.clone())
-        };
-        let path = self.engine_path(&call, &id, &target)?;
-        self.pass(&target, call, &path, question()).await
-    }
-
-    pub(super) async fn inspect_volume(&self, name: &str, call: Call) -> Answer {
-        let (target, bare) = {
-            let cluster = self.fleet.cluster().read();
-            let (engine, volume) = cluster.volume(name)?;
-            let what = format!("volume {name}");
-            let target = Target::healthy(&cluster, engine, call.request.version, &what)?;
-            (target, volume.name.clone())
-        };
-        let path = self.engine_path(&call, &bare, &target)?;
-        self.pass(&target, call, &path, question()).await
-    }
-
-    /// Passes a request about one image to an engine that has it and answers.
-    pub(super) async fn pass_image(&self, name: &str, call: Call) -> Answer {
-        let target = {
-            let cluster = self.fleet.cluster().read();
-            let holders = cluster.image_holders(name);
-            let engine = holders.first().ok_or_else(|| {
-                ApiError::new(StatusCode::NOT_FOUND, format!("No such image: {name}"))
-            })?;
-            let what = format!("image {name}");
-            Target::healthy(&cluster, engine, call.request.version, &what)?
-        };
-        let path = call.request.route.path(Some(target.version));
-        self.pass(&target, call, &path, SendOptions::endless())
-            .await
-    }
-
-    /// Passes a request that any engine can answer to the one the strategy likes best.
-    pub(super) async fn pass_any(&self, call: Call) -> Answer {
-        let target = {
-            let mut scheduler = self.scheduler();
-            let cluster = self.fleet.cluster().read();
-            let ranking = scheduler.rank(&cluster, &scheduler::Request::default())?;
-            let best = ranking.ranked.first().map(|best| &best.address);
-            let engine = best.and_then(|address| cluster.engine(address));
-            let engine = engine.ok_or_else(|| LookupError::NotFound(String::new()))?;
-            Target::healthy(&cluster, engine, call.request.version, "the request")?
-        };
-        let path = call.request.route.path(Some(target.version));
-        self.pass(&target, call, &path, question()).await
     }
 }

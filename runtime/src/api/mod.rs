@@ -9,10 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, StatusCode};
-use swarm_core::api::{
-    self as routes, ApiVersion, ContainerAction, Fixed, ImageAction, Method, NetworkAction, Route,
-    VolumeAction,
-};
+use swarm_core::api::{self as routes, ApiVersion, Fixed, Method, Route};
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::scheduler::Scheduler;
 use swarm_core::time::{Mono, Wall};
@@ -20,24 +17,36 @@ use swarm_core::time::{Mono, Wall};
 use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
 
+mod affinity;
 mod answer;
 mod attempts;
+mod bodies;
+mod build;
 mod containers;
 mod create;
 mod doubles;
 mod engine;
 mod events;
+mod every;
 mod execs;
 mod fleet;
 mod gate;
+mod images;
 mod join;
 mod lines;
 mod lists;
 mod missing;
+mod networks;
 mod plan;
+mod plugins;
+mod progress;
 mod pull;
+mod route;
+mod tallies;
 #[cfg(test)]
 mod tests;
+mod upload;
+mod volumes;
 
 pub use answer::ApiError;
 pub use fleet::{BeforeSend, Fleet, SharedCluster};
@@ -83,6 +92,9 @@ pub struct Api {
     create_retry: u32,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     made: Mutex<doubles::Made>,
+    /// Held while a network is created.
+    networks: tokio::sync::Mutex<()>,
+    builds: affinity::Builds,
     takeover: missing::Takeover,
     identity: HeaderValue,
     /// Events after this are remembered here, older ones by the engines only.
@@ -114,6 +126,8 @@ impl Api {
             create_retry,
             creates: Mutex::default(),
             made: Mutex::default(),
+            networks: tokio::sync::Mutex::default(),
+            builds: affinity::Builds::default(),
             takeover: missing::Takeover::default(),
             identity: HeaderValue::try_from(identity)
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),
@@ -159,141 +173,6 @@ impl Api {
         };
         self.identify(&mut response);
         Some(response)
-    }
-
-    async fn route(self: Arc<Self>, call: Call) -> Answer {
-        match &call.request.route {
-            Route::Fixed(fixed) => {
-                let fixed = *fixed;
-                self.fixed(fixed, call).await
-            }
-            Route::Container(name, action) => {
-                let (name, action) = (name.as_str().to_owned(), *action);
-                self.container(&name, action, call).await
-            }
-            Route::CheckpointRemove(name, _) => {
-                let name = name.as_str().to_owned();
-                self.pass_container(&name, ContainerAction::CheckpointList, call)
-                    .await
-            }
-            Route::Exec(id, action) => {
-                let (id, action) = (id.clone(), *action);
-                self.pass_exec(&id, action, call).await
-            }
-            Route::Image(name, action) => {
-                let (name, action) = (name.as_str().to_owned(), *action);
-                match action {
-                    ImageAction::Inspect
-                    | ImageAction::History
-                    | ImageAction::Attestations
-                    | ImageAction::Save
-                    | ImageAction::Push => self.pass_image(&name, call).await,
-                    ImageAction::Tag | ImageAction::Remove => Err(self.unserved(&call)),
-                }
-            }
-            Route::Network(name, NetworkAction::Inspect) => {
-                let name = name.as_str().to_owned();
-                self.inspect_network(&name, call).await
-            }
-            Route::Volume(name, VolumeAction::Inspect) => {
-                let name = name.as_str().to_owned();
-                self.inspect_volume(&name, call).await
-            }
-            Route::Distribution(_) => self.pass_any(call).await,
-            Route::Network(..) | Route::Volume(..) | Route::Plugin(..) | Route::Object(..) => {
-                Err(self.unserved(&call))
-            }
-        }
-    }
-
-    async fn container(&self, name: &str, action: ContainerAction, call: Call) -> Answer {
-        match action {
-            ContainerAction::Inspect => self.inspect_container(name, call).await,
-            ContainerAction::Rename => self.rename_container(name, call).await,
-            ContainerAction::Exec => self.create_exec(name, call).await,
-            ContainerAction::Remove => self.remove_container(name, call).await,
-            ContainerAction::Top
-            | ContainerAction::Logs
-            | ContainerAction::Stats
-            | ContainerAction::Changes
-            | ContainerAction::Export
-            | ContainerAction::ArchiveGet
-            | ContainerAction::ArchiveHead
-            | ContainerAction::ArchivePut
-            | ContainerAction::AttachWebsocket
-            | ContainerAction::Attach
-            | ContainerAction::Copy
-            | ContainerAction::Kill
-            | ContainerAction::Pause
-            | ContainerAction::Resize
-            | ContainerAction::Restart
-            | ContainerAction::Start
-            | ContainerAction::Stop
-            | ContainerAction::Unpause
-            | ContainerAction::Update
-            | ContainerAction::Wait
-            | ContainerAction::CheckpointList
-            | ContainerAction::CheckpointCreate => self.pass_container(name, action, call).await,
-        }
-    }
-
-    async fn fixed(self: Arc<Self>, fixed: Fixed, call: Call) -> Answer {
-        match fixed {
-            Fixed::Ping => Ok(self.ping(call.request.method)),
-            Fixed::Info => self.info(),
-            Fixed::Version => {
-                let text = self.fleet.cluster().read().version_json(&self.host);
-                Ok(json_text(StatusCode::OK, text))
-            }
-            Fixed::ContainerList => self.list_containers(&call.request.query).await,
-            Fixed::ContainerCreate => self.create_container(call).await,
-            Fixed::ImageList => self.list_images(&call.request),
-            Fixed::ImageCreate => self.create_image(call).await,
-            Fixed::NetworkList => self.list_networks(&call.request),
-            Fixed::VolumeList => self.list_volumes(&call.request),
-            Fixed::Auth | Fixed::ImageSearch => self.pass_any(call).await,
-            Fixed::Events => self.events(call),
-            Fixed::DiskUsage
-            | Fixed::Session
-            | Fixed::Grpc
-            | Fixed::Build
-            | Fixed::BuildCancel
-            | Fixed::BuildPrune
-            | Fixed::Commit
-            | Fixed::ContainerPrune
-            | Fixed::ImageViz
-            | Fixed::ImageSave
-            | Fixed::ImageLoad
-            | Fixed::ImagePrune
-            | Fixed::NetworkCreate
-            | Fixed::NetworkPrune
-            | Fixed::VolumeCreate
-            | Fixed::VolumePrune
-            | Fixed::PluginList
-            | Fixed::PluginPrivileges
-            | Fixed::PluginPull
-            | Fixed::PluginCreate
-            | Fixed::SwarmInspect
-            | Fixed::SwarmInit
-            | Fixed::SwarmJoin
-            | Fixed::SwarmLeave
-            | Fixed::SwarmUpdate
-            | Fixed::SwarmUnlockKey
-            | Fixed::SwarmUnlock
-            | Fixed::NodeList
-            | Fixed::ServiceList
-            | Fixed::ServiceCreate
-            | Fixed::TaskList
-            | Fixed::SecretList
-            | Fixed::SecretCreate
-            | Fixed::ConfigList
-            | Fixed::ConfigCreate => Err(self.unserved(&call)),
-        }
-    }
-
-    fn unserved(&self, call: &Call) -> ApiError {
-        let request = &call.request;
-        ApiError::not_implemented(&format!("{} {}", request.method, request.route.template()))
     }
 
     /// Refuses what no engine can be asked in (SECURITY.md, "API-version confusion"), in Docker's words.

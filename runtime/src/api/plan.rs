@@ -1,10 +1,8 @@
 //! A create request, read as far as placement and naming need it.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::HeaderMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use swarm_core::address::HostPort;
@@ -18,7 +16,8 @@ use swarm_core::scheduler::{
 };
 
 use super::answer::ApiError;
-use super::engine::{Target, clean_request};
+use super::bodies::bad;
+use super::engine::Target;
 
 /// A create request, taken apart as far as placement needs it.
 pub(super) struct Plan {
@@ -60,7 +59,7 @@ impl Plan {
     /// 400 for what placement needs and cannot be read, 501 for a reschedule policy that is not served.
     pub(super) fn read(
         text: &[u8],
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         routes::Request { query, version, .. }: routes::Request,
         (id, epoch, repeat): (String, Option<u64>, bool),
     ) -> Result<Self, ApiError> {
@@ -77,8 +76,6 @@ impl Plan {
             )));
         }
         let share_cpus = number(&host, "CpuShares").map_err(bad)?;
-        clean_request(&mut headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let name = query.value("name").unwrap_or_default();
         Ok(Self {
             request: scheduler::Request {
@@ -172,10 +169,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-fn bad(error: impl Display) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
 }
 
 /// Takes the expressions out of the environment into the labels.

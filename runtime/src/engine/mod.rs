@@ -256,12 +256,8 @@ impl Fleet for Engines {
         })
     }
 
-    fn refresh_container<'a>(&'a self, engine: &'a HostPort, id: &'a str) -> BoxFuture<'a, ()> {
-        Box::pin(self.refresh(engine, Part::Container(id.into())))
-    }
-
-    fn refresh_images<'a>(&'a self, engine: &'a HostPort) -> BoxFuture<'a, ()> {
-        Box::pin(self.refresh(engine, Part::Images))
+    fn refresh<'a>(&'a self, engine: &'a HostPort, part: Part) -> BoxFuture<'a, ()> {
+        Box::pin(Self::refresh(self, engine, part))
     }
 }
 

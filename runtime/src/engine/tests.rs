@@ -428,7 +428,7 @@ async fn a_refresh_that_is_waited_for_shows_in_the_view() {
     world.engines.refresh_container(&fake.address, "c9").await;
     assert_eq!(world.containers(&fake).len(), 2);
     let before = world.platform.mono();
-    world.engines.refresh_images(&fake.address).await;
+    world.engines.refresh(&fake.address, Part::Images).await;
     fake.manner("/containers/c0/json", Manner::Hang);
     world.engines.refresh_container(&fake.address, "c0").await;
     assert!(world.platform.mono().since(before) <= Duration::from_secs(10));

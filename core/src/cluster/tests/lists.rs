@@ -305,12 +305,18 @@ fn local_networks_and_volumes_carry_their_engine() {
     assert_eq!(cluster.network("node-1/bridge").unwrap().1.id, "bridge1");
     assert_eq!(cluster.network("over").unwrap().1.id, "over");
     assert_eq!(cluster.network("ov").unwrap().1.id, "over");
+    let holders = |name: &str| -> Vec<String> {
+        let holders = cluster.volume_holders(name).unwrap();
+        let named = holders.iter().map(|(engine, _)| engine.name().to_owned());
+        named.collect()
+    };
+    assert_eq!(holders("data"), ["node-0", "node-1"]);
+    assert_eq!(holders("node-1/data"), ["node-1"]);
+    assert_eq!(holders("shared").len(), 2);
     assert_eq!(
-        cluster.volume("data").unwrap_err().to_string(),
-        "several engines have a volume data: write one of node-0/data, node-1/data"
+        cluster.volume_holders("none").unwrap_err().to_string(),
+        "No such volume: none"
     );
-    assert_eq!(cluster.volume("node-1/data").unwrap().0.name(), "node-1");
-    assert_eq!(cluster.volume("shared").unwrap().1.driver, "nfs");
 }
 
 proptest::proptest! {

@@ -19,11 +19,17 @@ use crate::http::client::{Client, ClientConfig, SendOptions};
 use crate::http::server::{Handler, Peer, Server, ServerConfig};
 use crate::platform::{TokioPlatform, sleep, timeout};
 
+mod build;
 mod create;
 mod events;
+mod images;
+mod networks;
 mod pass;
 mod placement;
 mod pull;
+mod tallies;
+mod unknown;
+mod volumes;
 
 /// A manager's API in front of modelled engines.
 pub(super) struct Rig {
@@ -111,6 +117,24 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let text = body::collect_limited(body, 1 << 24).await.unwrap();
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }
+    }
+
+    /// The lines of a progress stream.
+    pub(super) fn lines(&self) -> Vec<Value> {
+        let lines = self.text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
@@ -253,13 +277,19 @@ impl Rig {
         body: &str,
     ) -> Reply {
         let request = request(method, target, headers, body);
-        let (parts, body) = self.open(request, false).await.into_parts();
-        let text = body::collect_limited(body, 1 << 24).await.unwrap();
-        Reply {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            text: String::from_utf8(text.to_vec()).unwrap(),
-        }
+        Reply::of(self.open(request, false).await).await
+    }
+
+    /// Sends JSON.
+    pub(super) async fn post(&self, target: &str, body: &Value) -> Reply {
+        self.send("POST", target, &[], &body.to_string()).await
+    }
+
+    /// Asks one engine itself.
+    pub(super) async fn ask_engine(&self, number: usize, method: &str, target: &str) -> Reply {
+        let request = request(method, target, &[], "");
+        let response = self.client.send(&self.addresses[number], request).await;
+        Reply::of(response.unwrap()).await
     }
 
     /// Creates a container and answers its ID.
@@ -363,11 +393,9 @@ async fn versions_no_engine_speaks_are_refused_in_dockers_words() {
 async fn what_is_not_served_says_so() {
     let rig = Rig::new(1).await;
     for (method, target) in [
-        ("POST", "/v1.41/build"),
-        ("GET", "/swarm"),
-        ("POST", "/volumes/create"),
-        ("DELETE", "/images/alpine"),
-        ("GET", "/plugins/alpine/json"),
+        ("GET", "/images/viz"),
+        ("POST", "/v1.41/plugins/create?name=own"),
+        ("POST", "/v1.41/swarm/init"),
     ] {
         let reply = rig.ask(method, target).await;
         assert_eq!(reply.status, 501, "{reply:?}");
@@ -375,6 +403,21 @@ async fn what_is_not_served_says_so() {
             reply
                 .message()
                 .ends_with("is not supported by this version of swarm")
+        );
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn routes_of_swarm_mode_answer_as_an_engine_without_it() {
+    let rig = Rig::new(1).await;
+    for target in ["/v1.41/swarm", "/nodes", "/v1.41/services/web", "/secrets"] {
+        let reply = rig.ask("GET", target).await;
+        let engine = rig.ask_engine(0, "GET", target).await;
+        assert_eq!(
+            (reply.status, reply.message()),
+            (engine.status, engine.message()),
+            "{target}"
         );
     }
     rig.close().await;

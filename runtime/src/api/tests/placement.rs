@@ -200,7 +200,7 @@ async fn a_named_volume_is_mounted_where_it_was_made() {
         .await;
     let engine = first["Node"]["Name"].clone();
     rig.until("the volume is in the view", |cluster| {
-        cluster.volume("data").is_ok()
+        cluster.volume_holders("data").is_ok()
     })
     .await;
     let mount = json!({"Mounts": [{"Type": "volume", "Source": "data", "Target": "/d"}]});
