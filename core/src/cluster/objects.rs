@@ -6,8 +6,8 @@ use crate::json::{self, JsonError, RawObject};
 /// Why a reference does not lead to one network or volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
-    /// Nothing matches.
-    #[error("No such {kind}: {reference}")]
+    /// Nothing matches. In the engines' words.
+    #[error("{}", not_found(kind, reference))]
     NotFound {
         /// `network` or `volume`.
         kind: &'static str,
@@ -26,11 +26,20 @@ pub enum ObjectError {
     },
 }
 
+fn not_found(kind: &str, reference: &str) -> String {
+    match kind {
+        "volume" => format!("get {reference}: no such volume"),
+        kind => format!("{kind} {reference} not found"),
+    }
+}
+
 /// How many candidates an error names.
 const CANDIDATES_MAX: usize = 10;
 
 impl ObjectError {
-    pub(super) fn not_found(kind: &'static str, reference: &str) -> Self {
+    /// There is no `kind` (`network` or `volume`) called `reference`.
+    #[must_use]
+    pub fn not_found(kind: &'static str, reference: &str) -> Self {
         let reference = reference.to_owned();
         Self::NotFound { kind, reference }
     }

@@ -4,6 +4,7 @@
 use http::StatusCode;
 use serde_json::value::RawValue;
 use swarm_core::api::{ApiVersion, ImageRef};
+use swarm_core::cluster::Reference;
 use swarm_core::engine::Part;
 
 use super::answer::{Answer, ApiError, json_text};
@@ -124,6 +125,12 @@ impl Api {
     }
 }
 
+/// In the engines' words: a name without a tag means the latest.
 fn no_such_image(name: &str) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, format!("No such image: {name}"))
+    let is_id = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let tag = match Reference::parse(name).suffix {
+        None if !is_id => ":latest",
+        Some(_) | None => "",
+    };
+    ApiError::new(StatusCode::NOT_FOUND, format!("No such image: {name}{tag}"))
 }

@@ -275,7 +275,7 @@ impl Errand {
 }
 
 fn no_such_network(name: &NetworkRef) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, format!("No such network: {name}"))
+    ObjectError::not_found("network", name.as_str()).into()
 }
 
 /// The ID of the network on the engine of a container.

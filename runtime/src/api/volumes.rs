@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{Response, StatusCode};
 use swarm_core::api::{ApiVersion, Route, VolumeRef};
+use swarm_core::cluster::ObjectError;
 use swarm_core::engine::Part;
 use swarm_core::json::{self, RawObject};
 use swarm_core::scheduler::{self, Carried, on_engine};
@@ -140,5 +141,5 @@ impl Api {
 }
 
 fn no_such_volume(name: &VolumeRef) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, format!("No such volume: {name}"))
+    ObjectError::not_found("volume", name.as_str()).into()
 }

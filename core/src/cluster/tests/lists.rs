@@ -300,7 +300,7 @@ fn local_networks_and_volumes_carry_their_engine() {
     );
     assert_eq!(
         cluster.network("none at all").unwrap_err().to_string(),
-        "No such network: none at all"
+        "network none at all not found"
     );
     assert_eq!(cluster.network("node-1/bridge").unwrap().1.id, "bridge1");
     assert_eq!(cluster.network("over").unwrap().1.id, "over");
@@ -315,7 +315,7 @@ fn local_networks_and_volumes_carry_their_engine() {
     assert_eq!(holders("shared").len(), 2);
     assert_eq!(
         cluster.volume_holders("none").unwrap_err().to_string(),
-        "No such volume: none"
+        "get none: no such volume"
     );
 }
 

@@ -59,7 +59,7 @@ async fn a_network_is_made_on_one_engine_and_gathers_its_containers_there() {
     let reply = rig.ask("GET", "/v1.41/networks/back").await;
     assert_eq!(
         (reply.status, reply.message().as_str()),
-        (404, "No such network: back")
+        (404, "network back not found")
     );
     rig.close().await;
 }
@@ -159,7 +159,7 @@ async fn a_local_network_joins_containers_of_its_engine_only() {
     let reply = rig.post("/v1.41/networks/none-such/connect", &body).await;
     assert_eq!(
         (reply.status, reply.message().as_str()),
-        (404, "No such network: none-such")
+        (404, "network none-such not found")
     );
     let body = json!({"Container": "absent"});
     let reply = rig.post("/v1.41/networks/back/connect", &body).await;

@@ -316,9 +316,9 @@ async fn what_is_nowhere_is_not_found_and_what_is_on_several_engines_is_named() 
     // What `docker inspect` asks for one after the other.
     for (target, message) in [
         ("containers/zz-1/json", "No such container: zz-1"),
-        ("images/zz-1/json", "No such image: zz-1"),
-        ("networks/zz-1", "No such network: zz-1"),
-        ("volumes/zz-1", "No such volume: zz-1"),
+        ("images/zz-1/json", "No such image: zz-1:latest"),
+        ("networks/zz-1", "network zz-1 not found"),
+        ("volumes/zz-1", "get zz-1: no such volume"),
     ] {
         let reply = rig.ask("GET", &format!("/v1.41/{target}")).await;
         assert_eq!(reply.status, 404, "{reply:?}");

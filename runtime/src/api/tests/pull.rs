@@ -100,7 +100,7 @@ async fn an_image_is_inspected_where_it_is() {
     let reply = rig.ask("GET", "/v1.41/images/nosuch/json").await;
     assert_eq!(
         (reply.status, reply.message().as_str()),
-        (404, "No such image: nosuch")
+        (404, "No such image: nosuch:latest")
     );
     rig.close().await;
 }

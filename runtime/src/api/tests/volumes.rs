@@ -31,7 +31,7 @@ async fn a_volume_is_made_on_every_engine_and_removed_from_all() {
     let none = rig.ask("DELETE", "/v1.41/volumes/data").await;
     assert_eq!(
         (none.status, none.message().as_str()),
-        (404, "No such volume: data")
+        (404, "get data: no such volume")
     );
     rig.close().await;
 }

@@ -1,11 +1,12 @@
 //! What users type, through a replica, against real engines, with every docker command installed here.
 
 use anyhow::{Context, Result, ensure};
-use swarm_tests::docker::{self, Docker};
+use swarm_tests::docker;
 use swarm_tests::process::{Process, Streams};
 use swarm_tests::real;
 use swarm_tests::scratch::Scratch;
 
+use super::user::User;
 use super::world::{LIMIT, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,11 +33,6 @@ async fn everyday_commands_work_through_a_replica() -> Result<()> {
     }
     world.settled().await?;
     world.check_logs()
-}
-
-struct User<'a> {
-    docker: Docker,
-    host: &'a str,
 }
 
 impl User<'_> {
@@ -192,11 +188,6 @@ impl User<'_> {
         );
         self.ok(&["rm", "taken"]).await?;
         Ok(())
-    }
-
-    async fn ok(&self, arguments: &[&str]) -> Result<String> {
-        let finished = self.docker.run(self.host, arguments).await?;
-        finished.success().with_context(|| arguments.join(" "))
     }
 
     fn at_terminal(&self, name: &str, arguments: &[&str]) -> Result<Process> {

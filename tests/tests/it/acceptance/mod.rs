@@ -1,6 +1,7 @@
 //! Acceptance: each test is a story with real `swarm` processes, most of them with real Docker Engines.
 
 mod bad_input;
+mod differential;
 mod docker_commands;
 mod engine_loss;
 mod event_stream;
@@ -8,4 +9,5 @@ mod guide;
 mod placement;
 mod refusals;
 mod store_loss;
+mod user;
 mod world;

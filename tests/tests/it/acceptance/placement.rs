@@ -1,9 +1,10 @@
 //! Where containers go on real engines, and whether these understand what they are told.
 
 use anyhow::{Context, Result, ensure};
-use swarm_tests::docker::{self, Docker};
+use swarm_tests::docker;
 use swarm_tests::real;
 
+use super::user::User;
 use super::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,17 +26,12 @@ async fn expressions_ties_ports_and_volumes_place_containers() -> Result<()> {
     world.check_logs()
 }
 
-struct User<'a> {
-    docker: Docker,
-    host: &'a str,
-}
-
 impl User<'_> {
     async fn places(&self) -> Result<()> {
-        let engine = self.run("first", &["--volume", "data:/data"]).await?;
+        let engine = self.place("first", &["--volume", "data:/data"]).await?;
         let unlike = format!("constraint:node!={engine}");
         let apart = ["--env", &unlike, "--env", "affinity:container!=first"];
-        ensure!(self.run("apart", &apart).await? != engine);
+        ensure!(self.place("apart", &apart).await? != engine);
         let labels = "{{json .Config.Labels}} {{json .Config.Env}}";
         let shown = self.ok(&["inspect", "--format", labels, "apart"]).await?;
         ensure!(shown.contains("node!="), "{shown}");
@@ -58,7 +54,7 @@ impl User<'_> {
         .enumerate()
         {
             let name = format!("beside{number}");
-            let found = self.run(&name, &arguments).await?;
+            let found = self.place(&name, &arguments).await?;
             ensure!(
                 found == engine,
                 "{arguments:?}: {found} instead of {engine}"
@@ -67,7 +63,10 @@ impl User<'_> {
 
         let mut engines = Vec::new();
         for name in ["port0", "port1", "port2"] {
-            engines.push(self.run(name, &["--publish", "127.0.0.1:18099:80"]).await?);
+            engines.push(
+                self.place(name, &["--publish", "127.0.0.1:18099:80"])
+                    .await?,
+            );
         }
         engines.sort();
         engines.dedup();
@@ -83,7 +82,7 @@ impl User<'_> {
     }
 
     /// Runs a container; the name of its engine.
-    async fn run(&self, name: &str, arguments: &[&str]) -> Result<String> {
+    async fn place(&self, name: &str, arguments: &[&str]) -> Result<String> {
         let mut command = vec!["run", "--detach", "--name", name];
         command.extend(arguments);
         command.extend(["busybox", "sleep", "600"]);
@@ -96,7 +95,7 @@ impl User<'_> {
         let mut command = vec!["create"];
         command.extend(arguments);
         command.extend(["busybox", "true"]);
-        let finished = self.docker.run(self.host, &command).await?;
+        let finished = self.run(&command).await?;
         ensure!(!finished.status.success(), "{finished:?}");
         ensure!(finished.stderr.contains(text), "{finished:?}");
         Ok(())
@@ -108,10 +107,5 @@ impl User<'_> {
         remove.extend(all.lines());
         self.ok(&remove).await?;
         Ok(())
-    }
-
-    async fn ok(&self, arguments: &[&str]) -> Result<String> {
-        let finished = self.docker.run(self.host, arguments).await?;
-        finished.success().with_context(|| arguments.join(" "))
     }
 }
