@@ -5,6 +5,7 @@ mod differential;
 mod docker_commands;
 mod engine_loss;
 mod event_stream;
+mod foreign_clients;
 mod guide;
 mod placement;
 mod refusals;
