@@ -165,9 +165,7 @@ pub(super) fn bound<'a>(nodes: &[Node<'a>], request: &Request) -> Vec<Bound<'a>>
 
 /// `None` when any engine will do. One that is named in front is asked also if the view does not know the network yet.
 fn engines_with_network<'a>(nodes: &[Node<'a>], reference: &str) -> Option<BTreeSet<&'a HostPort>> {
-    let address = |node: &Node<'a>| &node.engine.address;
-    let named = |node: &&Node<'a>| on_engine(node.engine, reference).is_some();
-    let mut engines: BTreeSet<_> = nodes.iter().filter(named).map(address).collect();
+    let mut engines = engines_in_front(nodes, reference);
     if !engines.is_empty() {
         return Some(engines);
     }
@@ -178,7 +176,7 @@ fn engines_with_network<'a>(nodes: &[Node<'a>], reference: &str) -> Option<BTree
                 if !network.is_local() {
                     return None;
                 }
-                engines.insert(address(node));
+                engines.insert(&node.engine.address);
             }
         }
     }
@@ -187,7 +185,10 @@ fn engines_with_network<'a>(nodes: &[Node<'a>], reference: &str) -> Option<BTree
 
 /// `None` when any engine will do.
 fn engines_with_volume<'a>(nodes: &[Node<'a>], name: &str) -> Option<BTreeSet<&'a HostPort>> {
-    let mut engines = BTreeSet::new();
+    let mut engines = engines_in_front(nodes, name);
+    if !engines.is_empty() {
+        return Some(engines);
+    }
     for node in nodes {
         let mut pending = node.pending.iter();
         if pending.any(|request| request.dependencies.volumes.contains(name)) {
@@ -201,6 +202,13 @@ fn engines_with_volume<'a>(nodes: &[Node<'a>], name: &str) -> Option<BTreeSet<&'
         }
     }
     (!engines.is_empty()).then_some(engines)
+}
+
+/// The engines that `reference` names in front.
+fn engines_in_front<'a>(nodes: &[Node<'a>], reference: &str) -> BTreeSet<&'a HostPort> {
+    let named = |node: &&Node<'a>| on_engine(node.engine, reference).is_some();
+    let addresses = nodes.iter().filter(named).map(|node| &node.engine.address);
+    addresses.collect()
 }
 
 /// The name behind `<engine>/`, if the reference begins with this engine.

@@ -4,12 +4,11 @@
 use http::StatusCode;
 use swarm_core::address::HostPort;
 use swarm_core::cluster::Reference;
-use swarm_core::json::RawObject;
 use swarm_core::scheduler::{self, Operator};
 use swarm_core::testbed::{Mark, reach};
 
 use super::Api;
-use super::answer::ApiError;
+use super::answer::{ApiError, message_in};
 use super::containers::Reserved;
 use super::create::{Finished, created};
 use super::engine::Target;
@@ -155,7 +154,7 @@ fn refusal(finished: &Finished) -> Option<String> {
         Finished::Engine(_, status, text)
             if status.is_server_error() || *status == StatusCode::NOT_FOUND =>
         {
-            Some(message(text))
+            Some(message_in(text))
         }
         Finished::Engine(..) | Finished::Refused(..) | Finished::NotDispatched => None,
     }
@@ -164,17 +163,9 @@ fn refusal(finished: &Finished) -> Option<String> {
 /// Whether an engine refused because it has not got the image; other things can be missing too.
 pub(super) fn lacks_image(finished: &Finished) -> bool {
     match finished {
-        Finished::Engine(_, StatusCode::NOT_FOUND, text) => {
-            message(text).to_ascii_lowercase().contains("no such image")
-        }
+        Finished::Engine(_, StatusCode::NOT_FOUND, text) => message_in(text)
+            .to_ascii_lowercase()
+            .contains("no such image"),
         Finished::Engine(..) | Finished::Refused(..) | Finished::NotDispatched => false,
     }
-}
-
-/// What an engine's refusal says.
-fn message(text: &[u8]) -> String {
-    RawObject::parse(text)
-        .ok()
-        .and_then(|object| object.read::<String>("message").ok().flatten())
-        .unwrap_or_default()
 }

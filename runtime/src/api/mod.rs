@@ -41,6 +41,7 @@ mod plan;
 mod plugins;
 mod progress;
 mod pull;
+mod rename;
 mod route;
 mod tallies;
 #[cfg(test)]

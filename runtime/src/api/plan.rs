@@ -11,13 +11,12 @@ use swarm_core::cluster::{
     Binding, Cluster, EPOCH_LABEL, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares,
 };
 use swarm_core::json::{self, JsonError, RawObject};
-use swarm_core::scheduler::{
-    self, Beside, Carried, Dependencies, PortsWanted, Reschedule, Tie, on_engine,
-};
+use swarm_core::scheduler::{self, Beside, Carried, Dependencies, PortsWanted, Reschedule, Tie};
 
 use super::answer::ApiError;
 use super::bodies::bad;
 use super::engine::Target;
+use super::rename::{own_name, rename_list, rename_volumes};
 
 /// A create request, taken apart as far as placement needs it.
 pub(super) struct Plan {
@@ -130,12 +129,13 @@ impl Plan {
             let mode: String = host.read(member)?.unwrap_or_default();
             let renamed = match Beside::parse(tie, &mode) {
                 Some(beside) => beside.for_engine(cluster, &target.address),
-                None => network_name(cluster, &target.address, &mode).to_owned(),
+                None => own_name(cluster, &target.address, &mode).to_owned(),
             };
             if renamed != mode {
                 host.set(member, json::raw(&renamed)?);
             }
         }
+        rename_volumes(&mut host, cluster, &target.address)?;
         if self.share_cpus > 0 {
             let shares = cpus_to_shares(self.share_cpus, target.cpus);
             host.set("CpuShares", json::raw(&shares)?);
@@ -157,7 +157,7 @@ impl Plan {
             if let Some(endpoint) = &mut endpoint {
                 changed |= rename_list(endpoint, "Links", Tie::Link, cluster, engine)?;
             }
-            let bare = network_name(cluster, engine, name);
+            let bare = own_name(cluster, engine, name);
             changed |= bare != name;
             let endpoint = endpoint.map(|endpoint| endpoint.to_raw()).transpose()?;
             renamed.insert(bare, endpoint);
@@ -300,35 +300,4 @@ fn ties(object: &RawObject, member: &str, tie: Tie) -> Result<Vec<Beside>, JsonE
         .iter()
         .filter_map(|text| Beside::parse(tie, text))
         .collect())
-}
-
-/// Calls the containers in a list as the engine knows them; whether that changed anything.
-fn rename_list(
-    object: &mut RawObject,
-    member: &str,
-    tie: Tie,
-    cluster: &Cluster,
-    engine: &HostPort,
-) -> Result<bool, JsonError> {
-    let texts: Vec<String> = object.read(member)?.unwrap_or_default();
-    let renamed: Vec<String> = texts
-        .iter()
-        .map(|text| match Beside::parse(tie, text) {
-            Some(beside) => beside.for_engine(cluster, engine),
-            None => text.clone(),
-        })
-        .collect();
-    let changed = renamed != texts;
-    if changed {
-        object.set(member, json::raw(&renamed)?);
-    }
-    Ok(changed)
-}
-
-/// The name of a network without the engine in front (spec/classic.md section 4.6).
-fn network_name<'a>(cluster: &Cluster, engine: &HostPort, name: &'a str) -> &'a str {
-    cluster
-        .engine(engine)
-        .and_then(|engine| on_engine(engine, name))
-        .unwrap_or(name)
 }

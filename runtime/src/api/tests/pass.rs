@@ -329,3 +329,37 @@ async fn what_is_nowhere_is_not_found_and_what_is_on_several_engines_is_named() 
     assert!(reply.message().contains("node-0/bridge"), "{reply:?}");
     rig.close().await;
 }
+
+/// spec/classic.md section 10.4, S15: two operations at a time could give one name twice.
+#[tokio::test]
+async fn s15_a_name_is_given_once_though_two_ask_at_the_same_time() {
+    let rig = Rig::new(2).await;
+    rig.create("one", &["true"]).await;
+    rig.create("two", &["true"]).await;
+    let (one, two) = tokio::join!(
+        rig.ask("POST", "/v1.41/containers/one/rename?name=same"),
+        rig.ask("POST", "/v1.41/containers/two/rename?name=same"),
+    );
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409]);
+    rig.close().await;
+}
+
+/// spec/classic.md section 10.3, A12: a detached exec was started by one request and followed by a stray tunnel.
+#[tokio::test]
+async fn a12_a_detached_exec_is_one_request_to_its_engine() {
+    let rig = Rig::new(1).await;
+    rig.run("web").await;
+    let made = rig
+        .post("/v1.41/containers/web/exec", &json!({"Cmd": ["true"]}))
+        .await;
+    let id = made.json()["Id"].as_str().unwrap().to_owned();
+    let started = rig
+        .post(&format!("/v1.41/exec/{id}/start"), &json!({"Detach": true}))
+        .await;
+    assert_eq!(started.status, 200, "{started:?}");
+    let requests = rig.doubles[0].requests();
+    assert_eq!(requests.get("POST /exec/{}/start"), Some(&1));
+    rig.close().await;
+}

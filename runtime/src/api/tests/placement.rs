@@ -215,6 +215,22 @@ async fn a_named_volume_is_mounted_where_it_was_made() {
 }
 
 #[tokio::test]
+async fn a_volume_is_asked_of_the_engine_named_in_front_under_its_own_name() {
+    let rig = Rig::new(2).await;
+    let mount = json!({"Type": "volume", "Source": "node-1/more", "Target": "/m"});
+    let host = json!({"Binds": ["node-1/data:/data:ro", "/tmp:/tmp"], "Mounts": [mount]});
+    let body = json!({"Image": "alpine", "HostConfig": host});
+    let inspect = rig.placed("w1", &body).await;
+    assert_eq!(inspect["Node"]["Name"], "node-1");
+    assert_eq!(
+        inspect["HostConfig"]["Binds"],
+        json!(["data:/data:ro", "/tmp:/tmp"])
+    );
+    assert_eq!(inspect["HostConfig"]["Mounts"][0]["Source"], "more");
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn a_memory_reservation_is_reserved() {
     // spec/classic.md section 10.4, S9
     let rig = Rig::new(1).await;
@@ -290,6 +306,29 @@ async fn an_image_that_no_registry_has_is_used_where_it_was_built() {
     assert!(
         reply.message().to_lowercase().contains("no such image"),
         "{reply:?}"
+    );
+    rig.close().await;
+}
+
+/// spec/classic.md section 10.4, S16: any 404 made engines pull, and the user waited for nothing.
+#[tokio::test]
+async fn s16_what_else_is_missing_makes_no_engine_pull() {
+    let rig = Rig::new(1).await;
+    let endpoints = json!({"EndpointsConfig": {"absent": {}}});
+    let body = json!({
+        "Image": "alpine", "NetworkingConfig": endpoints, "HostConfig": {"NetworkMode": "absent"},
+    });
+    let made = rig.place("w1", &body).await;
+    let reply = match made.status {
+        201 => rig.ask("POST", "/v1.41/containers/w1/start").await,
+        _ => made,
+    };
+    assert_eq!(reply.status, 404, "{reply:?}");
+    assert!(reply.message().contains("absent"), "{reply:?}");
+    let requests = rig.doubles[0].requests();
+    assert!(
+        !requests.contains_key("POST /images/create"),
+        "{requests:?}"
     );
     rig.close().await;
 }
