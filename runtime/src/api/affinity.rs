@@ -103,3 +103,28 @@ impl Drop for Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::TokioPlatform;
+
+    #[tokio::test]
+    async fn what_belongs_to_a_build_finds_its_engine_while_it_lasts() {
+        let platform = TokioPlatform::new().unwrap();
+        let builds = Builds::default();
+        let bond = Bond::Session("s".to_owned());
+        let engines: [HostPort; 2] = ["n1:2375", "n2:2375"].map(|at| at.parse().unwrap());
+        let soon = Duration::from_millis(1);
+        assert_eq!(builds.wait(&platform, &bond, soon).await, None);
+        let late = builds.wait(&platform, &bond, Duration::from_secs(60));
+        let (found, build) = tokio::join!(late, async { builds.hold(bond.clone(), &engines[0]) });
+        assert_eq!(found.as_ref(), Some(&engines[0]));
+        // A session that is under way decides, whoever comes later.
+        let session = builds.hold(bond.clone(), &engines[1]);
+        drop(build);
+        assert_eq!(builds.engine(&bond).as_ref(), Some(&engines[0]));
+        drop(session);
+        assert_eq!(builds.engine(&bond), None);
+    }
+}

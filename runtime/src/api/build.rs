@@ -35,7 +35,7 @@ const SESSION: &str = "x-docker-expose-session-uuid";
 const UPLOAD: &str = "upload-request:";
 
 /// Output of a build that waits for a slow client.
-const QUEUE: usize = 64;
+const QUEUE: usize = 16;
 
 impl Api {
     pub(super) async fn build(self: Arc<Self>, mut call: Call) -> Answer {

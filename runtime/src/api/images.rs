@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::value::RawValue;
 use swarm_core::api::{ApiVersion, ImageRef};
-use swarm_core::cluster::Reference;
+use swarm_core::cluster::{Cluster, Reference};
 use swarm_core::engine::Part;
 
 use super::answer::{Answer, ApiError, json_text};
@@ -16,7 +16,9 @@ use crate::http::client::SendOptions;
 impl Api {
     /// Passes a request about one image to an engine that has it and answers.
     pub(super) async fn pass_image(&self, name: &ImageRef, call: Call) -> Answer {
-        let holders = self.holders(name.as_str(), call.request.version)?;
+        let holders = self
+            .holders(name.as_str(), call.request.version, call.epoch)
+            .await?;
         let first = holders.into_iter().next();
         let target = first.ok_or_else(|| no_such_image(name.as_str()))?;
         let path = call.request.route.path(Some(target.version));
@@ -55,7 +57,9 @@ impl Api {
 
     /// Tells all engines that have the image, and reads their images anew.
     async fn on_holders(&self, name: &ImageRef, call: Call) -> Result<Vec<Report>, ApiError> {
-        let targets = self.holders(name.as_str(), call.request.version)?;
+        let targets = self
+            .holders(name.as_str(), call.request.version, call.epoch)
+            .await?;
         let reports = self.tell_each(targets, &Errand::of(call)).await?;
         let told = reports.iter().map(|report| &report.target);
         self.refresh_each(told, Part::Images).await;
@@ -64,18 +68,21 @@ impl Api {
     }
 
     /// The engines that have the image and answer; there is at least one.
-    fn holders(&self, name: &str, version: Option<ApiVersion>) -> Result<Vec<Target>, ApiError> {
-        let cluster = self.fleet.cluster().read();
-        let holders = cluster.image_holders(name);
-        if holders.is_empty() {
-            return Err(no_such_image(name));
-        }
-        answering(
-            &cluster,
-            holders.into_iter(),
-            version,
-            &format!("image {name}"),
-        )
+    async fn holders(
+        &self,
+        name: &str,
+        version: Option<ApiVersion>,
+        epoch: Option<u64>,
+    ) -> Result<Vec<Target>, ApiError> {
+        let look = |cluster: &Cluster| {
+            let holders = cluster.image_holders(name);
+            if holders.is_empty() {
+                return Err(no_such_image(name));
+            }
+            let what = format!("image {name}");
+            answering(cluster, holders.into_iter(), version, &what)
+        };
+        self.found(Part::Images, epoch, look).await
     }
 
     /// Saves one or several images from an engine that has them all.
@@ -86,23 +93,23 @@ impl Api {
             .pairs()
             .filter_map(|(key, name)| (key == "names").then_some(name))
             .collect();
-        let target = {
-            let cluster = self.fleet.cluster().read();
+        let look = |cluster: &Cluster| {
             let has = |target: &Target, name: &String| {
                 let engine = cluster.engine(&target.address);
                 engine.is_some_and(|engine| engine.images().any(|image| image.matches(name)))
             };
-            healthy_targets(&cluster, call.request.version)
+            let target = healthy_targets(cluster, call.request.version)
                 .into_iter()
-                .find(|target| names.iter().all(|name| has(target, name)))
+                .find(|target| names.iter().all(|name| has(target, name)));
+            target.ok_or_else(|| {
+                let names = names.join(" ");
+                ApiError::new(
+                    StatusCode::NOT_FOUND,
+                    format!("Unable to find a healthy engine containing all images: [{names}]"),
+                )
+            })
         };
-        let target = target.ok_or_else(|| {
-            let names = names.join(" ");
-            ApiError::new(
-                StatusCode::NOT_FOUND,
-                format!("Unable to find a healthy engine containing all images: [{names}]"),
-            )
-        })?;
+        let target = self.found(Part::Images, call.epoch, look).await?;
         let path = call.request.route.path(Some(target.version));
         self.pass(&target, call, &path, SendOptions::endless())
             .await

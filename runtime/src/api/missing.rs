@@ -1,4 +1,4 @@
-//! Containers that the view does not have while this manager is new as the primary.
+//! What the view does not have while this manager is new as the primary.
 //!
 //! A primary sees what it changes before it acknowledges it. A replica that takes over may not have heard an engine for a
 //! moment: what the last primary acknowledged then is on the engine and not in the view. So for a while the engines are
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use swarm_core::api::{ApiVersion, ContainerAction, ContainerRef, Route};
+use swarm_core::cluster::Cluster;
+use swarm_core::engine::Part;
 use swarm_core::time::Mono;
 
 use super::Api;
@@ -40,6 +42,28 @@ impl Api {
     /// Whether what the view does not have may be on an engine all the same.
     pub(super) fn may_be_missed(&self, epoch: Option<u64>) -> bool {
         epoch.is_some_and(|epoch| self.takeover.is_recent(epoch, self.platform.mono()))
+    }
+
+    /// What `look` finds in the view. If that is nothing and this manager is new as the primary, `part` of every engine is
+    /// read anew first.
+    pub(super) async fn found<T>(
+        &self,
+        part: Part,
+        epoch: Option<u64>,
+        look: impl Fn(&Cluster) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let missed = {
+            let found = look(&self.fleet.cluster().read());
+            match found {
+                Err(ApiError::Refused(StatusCode::NOT_FOUND, _)) => self.may_be_missed(epoch),
+                found => return found,
+            }
+        };
+        if missed {
+            let targets = healthy_targets(&self.fleet.cluster().read(), None);
+            self.refresh_each(targets.iter(), part).await;
+        }
+        look(&self.fleet.cluster().read())
     }
 
     /// Asks every engine for the container called `name`, and takes it into the view where it is found.

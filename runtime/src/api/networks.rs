@@ -131,7 +131,9 @@ impl Api {
     }
 
     pub(super) async fn inspect_network(&self, name: &NetworkRef, call: Call) -> Answer {
-        let (targets, id) = self.network_targets(name, call.request.version)?;
+        let (targets, id) = self
+            .network_targets(name, call.request.version, call.epoch)
+            .await?;
         if let [target] = targets.as_slice() {
             let path = self.engine_path(&call, &id, target)?;
             return self.pass(target, call, &path, question()).await;
@@ -175,7 +177,7 @@ impl Api {
         let (target, container) = match self.locate(&wanted, version, call.epoch).await {
             Ok((target, container)) => (target, Some(container)),
             Err(ApiError::Refused(status, message)) => {
-                let (holders, _) = self.network_targets(name, version)?;
+                let (holders, _) = self.network_targets(name, version, call.epoch).await?;
                 match holders.into_iter().next() {
                     Some(holder) if force => (holder, None),
                     Some(_) | None => return Err(ApiError::new(status, message)),
@@ -198,7 +200,8 @@ impl Api {
         mut config: RawObject,
         mut call: Call,
     ) -> Answer {
-        let id = own_network(&self.fleet.cluster().read(), target, name)?;
+        let look = |cluster: &Cluster| own_network(cluster, target, name);
+        let id = self.found(Part::Networks, call.epoch, look).await?;
         if let Some(container) = container {
             config.set("Container", json::raw(&container).map_err(bad)?);
         }
@@ -217,7 +220,9 @@ impl Api {
     }
 
     pub(super) async fn remove_network(&self, name: &NetworkRef, call: Call) -> Answer {
-        let (targets, id) = self.network_targets(name, call.request.version)?;
+        let (targets, id) = self
+            .network_targets(name, call.request.version, call.epoch)
+            .await?;
         let errand = Errand::of(call).about_network(&id)?;
         let mut last = None;
         for target in targets {
@@ -250,17 +255,20 @@ impl Api {
     }
 
     /// The engines that have the network and answer, at least one; and its ID.
-    fn network_targets(
+    async fn network_targets(
         &self,
         name: &NetworkRef,
         version: Option<ApiVersion>,
+        epoch: Option<u64>,
     ) -> Result<(Vec<Target>, String), ApiError> {
-        let cluster = self.fleet.cluster().read();
-        let holders = cluster.network_holders(name.as_str())?;
-        let id = holders.first().map(|(_, network)| network.id.clone());
-        let engines = holders.iter().map(|(engine, _)| *engine);
-        let targets = answering(&cluster, engines, version, &format!("network {name}"))?;
-        Ok((targets, id.ok_or_else(|| no_such_network(name))?))
+        let look = |cluster: &Cluster| {
+            let holders = cluster.network_holders(name.as_str())?;
+            let id = holders.first().map(|(_, network)| network.id.clone());
+            let engines = holders.iter().map(|(engine, _)| *engine);
+            let targets = answering(cluster, engines, version, &format!("network {name}"))?;
+            Ok((targets, id.ok_or_else(|| no_such_network(name))?))
+        };
+        self.found(Part::Networks, epoch, look).await
     }
 }
 

@@ -22,7 +22,7 @@ use crate::http::{Body, body};
 use crate::platform::{BoxFuture, SharedPlatform, timeout};
 
 /// Pieces that wait for one engine while others are ahead.
-const QUEUE: usize = 64;
+const QUEUE: usize = 16;
 
 /// An engine that takes nothing for so long is left behind: the slowest sets the pace for all.
 const STALLED: Duration = Duration::from_secs(60);

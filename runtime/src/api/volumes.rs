@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{Response, StatusCode};
 use swarm_core::api::{ApiVersion, Route, VolumeRef};
-use swarm_core::cluster::ObjectError;
+use swarm_core::cluster::{Cluster, ObjectError};
 use swarm_core::engine::Part;
 use swarm_core::json::{self, RawObject};
 use swarm_core::scheduler::{self, Carried, on_engine};
@@ -84,7 +84,9 @@ impl Api {
 
     /// Describes a volume as one engine that has it does.
     pub(super) async fn inspect_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        let (targets, own_name) = self.volume_targets(name, call.request.version)?;
+        let (targets, own_name) = self
+            .volume_targets(name, call.request.version, call.epoch)
+            .await?;
         let target = targets.first().ok_or_else(|| no_such_volume(name))?;
         let path = self.engine_path(&call, &own_name, target)?;
         self.pass(target, call, &path, question()).await
@@ -92,14 +94,18 @@ impl Api {
 
     /// Passes a change of a volume to one engine that has it: only cluster volumes can be changed, and an engine says so.
     pub(super) async fn update_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        let (targets, own_name) = self.volume_targets(name, call.request.version)?;
+        let (targets, own_name) = self
+            .volume_targets(name, call.request.version, call.epoch)
+            .await?;
         let target = targets.first().ok_or_else(|| no_such_volume(name))?;
         let path = self.engine_path(&call, &own_name, target)?;
         self.pass(target, call, &path, work()).await
     }
 
     pub(super) async fn remove_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        let (targets, own_name) = self.volume_targets(name, call.request.version)?;
+        let (targets, own_name) = self
+            .volume_targets(name, call.request.version, call.epoch)
+            .await?;
         let mut errand = Errand::of(call);
         if let Route::Volume(volume, _) = &mut errand.route {
             *volume = VolumeRef::new(&own_name).map_err(bad)?;
@@ -126,17 +132,20 @@ impl Api {
     }
 
     /// The engines that have the volume and answer; and its name without the engine.
-    fn volume_targets(
+    async fn volume_targets(
         &self,
         name: &VolumeRef,
         version: Option<ApiVersion>,
+        epoch: Option<u64>,
     ) -> Result<(Vec<Target>, String), ApiError> {
-        let cluster = self.fleet.cluster().read();
-        let holders = cluster.volume_holders(name.as_str())?;
-        let own_name = holders.first().map(|(_, volume)| volume.name.clone());
-        let engines = holders.iter().map(|(engine, _)| *engine);
-        let targets = answering(&cluster, engines, version, &format!("volume {name}"))?;
-        Ok((targets, own_name.ok_or_else(|| no_such_volume(name))?))
+        let look = |cluster: &Cluster| {
+            let holders = cluster.volume_holders(name.as_str())?;
+            let own_name = holders.first().map(|(_, volume)| volume.name.clone());
+            let engines = holders.iter().map(|(engine, _)| *engine);
+            let targets = answering(cluster, engines, version, &format!("volume {name}"))?;
+            Ok((targets, own_name.ok_or_else(|| no_such_volume(name))?))
+        };
+        self.found(Part::Volumes, epoch, look).await
     }
 }
 

@@ -192,3 +192,26 @@ async fn a8_a_vanished_container_is_disconnected_with_force() {
     }
     rig.close().await;
 }
+
+#[tokio::test]
+async fn a_new_primary_looks_at_the_engines_before_it_says_that_something_is_not_there() {
+    let rig = Rig::new(2).await;
+    let id = rig.create_network("back").await;
+    rig.post("/v1.41/volumes/create", &json!({"Name": "data"}))
+        .await;
+    rig.ask("POST", "/v1.41/images/create?fromImage=redis&tag=7")
+        .await;
+    {
+        let mut cluster = rig.engines.cluster().write();
+        for address in &rig.addresses {
+            cluster.remove_network(address, &id);
+            cluster.remove_volume(address, "data");
+            cluster.replace_images(address, Vec::new()).unwrap();
+        }
+    }
+    for target in ["networks/back", "volumes/data", "images/redis:7/json"] {
+        let found = rig.ask("GET", &format!("/v1.41/{target}")).await;
+        assert_eq!(found.status, 200, "{target}: {found:?}");
+    }
+    rig.close().await;
+}

@@ -363,3 +363,24 @@ async fn a12_a_detached_exec_is_one_request_to_its_engine() {
     assert_eq!(requests.get("POST /exec/{}/start"), Some(&1));
     rig.close().await;
 }
+
+/// spec/classic.md section 10.3, A18: nobody noticed that the client of a wait had left.
+#[tokio::test]
+async fn a18_a_wait_that_nobody_waits_for_ends_at_the_engine() {
+    let rig = Rig::new(1).await;
+    rig.run("web").await;
+    let busy = || {
+        let stats = rig.engines.client().stats(&rig.addresses[0]);
+        stats.open - stats.idle
+    };
+    rig.until("only the event stream is open", |_| busy() == 1)
+        .await;
+    let wait = request("POST", "/v1.41/containers/web/wait", &[], "");
+    let limit = Duration::from_secs(20);
+    let waiting = timeout(&*rig.platform, limit, rig.open(wait, false)).await;
+    assert_eq!(busy(), 2);
+    drop(waiting);
+    rig.until("the engine's connection ends", |_| busy() == 1)
+        .await;
+    rig.close().await;
+}
