@@ -172,20 +172,26 @@ pub(super) fn failure(reports: &[Report]) -> Result<(), ApiError> {
     match failed.as_slice() {
         [] => Ok(()),
         [(_, first), rest @ ..] => {
+            let nothing = failed.len() == reports.len();
             let agreed = rest.iter().all(|(_, other)| other.status == first.status);
             let same = rest.iter().all(|(_, other)| other.message == first.message);
-            if agreed && same && failed.len() == reports.len() {
+            if agreed && same && nothing {
                 return Err(ApiError::new(first.status, &first.message));
             }
-            let status = if agreed {
-                first.status
-            } else {
-                StatusCode::INTERNAL_SERVER_ERROR
+            // 503 says that nothing was carried out, which is not true where another engine did it.
+            let status = match first.status {
+                StatusCode::SERVICE_UNAVAILABLE if !nothing => StatusCode::INTERNAL_SERVER_ERROR,
+                status if agreed => status,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            let lines: Vec<_> = failed
+            let mut lines: Vec<_> = failed
                 .iter()
                 .map(|(name, refusal)| format!("{name}: {}", refusal.message))
                 .collect();
+            if !nothing {
+                let (done, all) = (reports.len() - failed.len(), reports.len());
+                lines.push(format!("(done on {done} of {all} engines)"));
+            }
             Err(ApiError::new(status, lines.join("\n")))
         }
     }
@@ -199,5 +205,59 @@ impl From<ApiError> for Refusal {
             ApiError::NotDispatched(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self { status, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(statuses: &[u16]) -> (u16, String) {
+        let reports: Vec<Report> = statuses
+            .iter()
+            .enumerate()
+            .map(|(number, status)| {
+                let refusal = || Refusal {
+                    status: StatusCode::from_u16(*status).unwrap(),
+                    message: format!("no {status}"),
+                };
+                Report {
+                    target: Target {
+                        address: "n:1".parse().unwrap(),
+                        name: format!("n{number}"),
+                        cpus: 1,
+                        version: ApiVersion::new(1, 41),
+                    },
+                    answer: if *status < 300 {
+                        Ok(Bytes::new())
+                    } else {
+                        Err(refusal())
+                    },
+                }
+            })
+            .collect();
+        match failure(&reports) {
+            Ok(()) => (200, String::new()),
+            Err(ApiError::Refused(status, message)) => (status.as_u16(), message),
+            Err(closed) => panic!("{closed}"),
+        }
+    }
+
+    #[test]
+    fn the_status_is_theirs_if_they_agree_and_nothing_undone_is_claimed_that_was_done() {
+        assert_eq!(failed(&[200, 200]), (200, String::new()));
+        assert_eq!(failed(&[409]), (409, "no 409".to_owned()));
+        assert_eq!(failed(&[409, 409]), (409, "no 409".to_owned()));
+        assert_eq!(
+            failed(&[200, 409]),
+            (409, "n1: no 409\n(done on 1 of 2 engines)".to_owned())
+        );
+        assert_eq!(failed(&[404, 409]).0, 500);
+        assert_eq!(failed(&[503, 503]).0, 503);
+        assert_eq!(
+            failed(&[200, 503]),
+            (500, "n1: no 503\n(done on 1 of 2 engines)".to_owned())
+        );
+        assert_eq!(failed(&[503, 404]).0, 500);
     }
 }
