@@ -1,5 +1,7 @@
 //! What users type, through a replica, against real engines, with every docker command installed here.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use swarm_tests::docker;
 use swarm_tests::process::{Process, Streams};
@@ -29,6 +31,7 @@ async fn everyday_commands_work_through_a_replica() -> Result<()> {
         user.runs_at_a_terminal().await.context(version.clone())?;
         user.follows_a_container().await.context(version.clone())?;
         user.copies_files().await.context(version.clone())?;
+        user.builds_images().await.context(version.clone())?;
         user.hears_of_errors().await.context(version)?;
     }
     world.settled().await?;
@@ -158,6 +161,35 @@ impl User<'_> {
             .await?;
         ensure!(std::fs::read(&copy)? == bytes, "the copy differs");
         self.ok(&["rm", "box"]).await?;
+        Ok(())
+    }
+
+    async fn builds_images(&self) -> Result<()> {
+        let folder = Scratch::new("build")?;
+        let steps =
+            "FROM busybox\nCOPY typed /typed\nRUN echo built >>/typed\nCMD [\"cat\",\"/typed\"]\n";
+        fs::write(folder.path().join("Dockerfile"), steps)?;
+        fs::write(folder.path().join("typed"), "typed ")?;
+        // Newer commands need a plugin for BuildKit that is not here.
+        let has_buildkit = self.docker.version().starts_with("20.");
+        for buildkit in ["0", "1"].into_iter().take(1 + usize::from(has_buildkit)) {
+            let mut command = self.docker.command(self.host);
+            command.env("DOCKER_BUILDKIT", buildkit);
+            command.args([
+                "build",
+                "--no-cache",
+                "--network",
+                "none",
+                "--tag",
+                "built:1",
+            ]);
+            command.arg(folder.path());
+            let build = Process::spawn("docker build", command, Streams::Pipes)?;
+            ensure!(build.wait_exit(LIMIT).await?.success(), "{}", build.text());
+            let said = self.ok(&["run", "--rm", "built:1"]).await?;
+            ensure!(said == "typed built", "{said}");
+            self.ok(&["rmi", "built:1"]).await?;
+        }
         Ok(())
     }
 
