@@ -34,7 +34,8 @@ const PAST_PATIENCE: Duration = Duration::from_secs(3);
 /// Events that wait for a slow client; beyond that they wait in the log all clients share.
 const QUEUE: usize = 64;
 
-/// How far the past and the log may overlap: engines' clocks and the manager's differ.
+/// How far the past and the log may overlap: engines' clocks and the manager's differ, and the first look at the engines
+/// takes its time.
 const OVERLAP: Duration = Duration::from_secs(10);
 
 /// Smaller differences between an engine's clock and the manager's are not corrected.
@@ -80,12 +81,11 @@ impl Api {
         let around = around.map(|heard| ago(heard, OVERLAP));
         let within = query.heard_within.map(|within| ago(now, within));
         let heard_from = within.map(|within| around.map_or(within, |around| around.min(within)));
-        if let Some(since) = self.since_before_start(query, now) {
-            for (time, event) in self.past(query, since).await {
-                if self.started.0.saturating_sub(time.0) < overlap() {
-                    seen.insert(event.raw.clone());
-                }
-                if sender.send(line(&event)).await.is_err() {
+        if let Some(since) = self.since_before_looks(query, now) {
+            for event in self.past(query, since, &live.remembered()).await {
+                let sent = sender.send(line(&event)).await;
+                seen.insert(event.raw);
+                if sent.is_err() {
                     return Ok(());
                 }
             }
@@ -127,24 +127,35 @@ impl Api {
         }
     }
 
-    /// Since when events are wanted, if that is before this manager looked.
-    fn since_before_start(&self, query: &EventQuery, now: Mono) -> Option<Wall> {
-        match (query.heard_within, query.since) {
-            (Some(within), _) => {
-                let missing = within.checked_sub(now.since(self.looks_since))?;
-                let missing = nanos(missing + CLOCKS_APART);
-                Some(Wall(self.started.0.saturating_sub(missing)))
+    /// Since when events are wanted, if that is before this manager looked at every engine.
+    fn since_before_looks(&self, query: &EventQuery, now: Mono) -> Option<Wall> {
+        let since = match query.heard_within {
+            Some(within) => {
+                let here = Wall(self.started.0 + nanos(now.since(self.looks_since)));
+                Some(Wall(here.0.saturating_sub(nanos(within + CLOCKS_APART))))
             }
-            (None, since) => since.filter(|since| *since < self.started),
-        }
+            None => query.since,
+        };
+        since.filter(|since| *since < self.looks_at_all())
+    }
+
+    /// From then on nothing that happens is missed: a stream to each engine is opened some time after the start.
+    fn looks_at_all(&self) -> Wall {
+        Wall(self.started.0 + nanos(OVERLAP))
     }
 
     /// What the engines say happened before this manager looked, oldest first, each engine's own order kept; with
     /// the times on this manager's clock.
-    async fn past(&self, query: &EventQuery, since: Wall) -> Vec<(Wall, Event)> {
-        let until = query
-            .until
-            .map_or(self.started, |until| until.min(self.started));
+    ///
+    /// From the first event of an engine that is `logged` on, the log tells.
+    async fn past(
+        &self,
+        query: &EventQuery,
+        since: Wall,
+        logged: &BTreeSet<Arc<str>>,
+    ) -> Vec<Event> {
+        let until = self.looks_at_all().min(self.platform.wall());
+        let until = query.until.map_or(until, |wanted| wanted.min(until));
         let targets: Vec<(Target, Node)> = {
             let cluster = self.fleet.cluster().read();
             cluster
@@ -172,13 +183,14 @@ impl Api {
         for own in join_all(asked).await {
             // An engine whose clock went back keeps its order all the same.
             let mut newest = Wall(0);
-            for (time, event) in own {
+            let missed = own.into_iter();
+            for (time, event) in missed.take_while(|(_, event)| !logged.contains(&event.raw)) {
                 newest = newest.max(time);
                 events.push((newest, event));
             }
         }
         events.sort_by_key(|(time, _)| *time);
-        events
+        events.into_iter().map(|(_, event)| event).collect()
     }
 
     /// What one engine says; what it has said so far when it takes too long.
@@ -232,10 +244,6 @@ impl Api {
 
 fn ago(now: Mono, time: Duration) -> Mono {
     Mono(now.0.saturating_sub(nanos(time)))
-}
-
-fn overlap() -> u64 {
-    nanos(OVERLAP)
 }
 
 fn line(event: &Event) -> String {

@@ -1,6 +1,6 @@
 //! Events of all engines, remembered for a while and handed to every subscriber in the same order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarm_core::address::HostPort;
@@ -141,6 +141,16 @@ impl Subscription {
                 .await
                 .map_err(|_| SubscriptionError::Closed)?;
         }
+    }
+
+    /// The texts of all events that are remembered, wanted or not.
+    #[must_use]
+    pub fn remembered(&self) -> BTreeSet<Arc<str>> {
+        let log = lock(&self.log);
+        log.events
+            .iter()
+            .map(|event| event.event.raw.clone())
+            .collect()
     }
 
     /// When this manager heard of an event that carries `time`, if it remembers.

@@ -106,6 +106,43 @@ async fn a_resumed_stream_begins_with_what_was_heard_lately_whatever_clocks_show
     rig.close().await;
 }
 
+/// world:717: an event between the start of a manager and its look at the engine was in nobody's answer.
+#[tokio::test]
+async fn what_happens_before_the_first_look_at_an_engine_is_not_left_out() {
+    let platform = TokioPlatform::new().unwrap();
+    let options = |name: &str| Options {
+        clock: platform.wall(),
+        ..Options::new(name)
+    };
+    let mut rig = Rig::with(vec![options("node-0")]).await;
+    let double = Double::new(Arc::new(TokioHost::new()), options("node-1"));
+    let (address, stop) = serve_tcp("127.0.0.1:0", double).await.unwrap();
+    let address: HostPort = address.to_string().parse().unwrap();
+    rig.addresses.push(address.clone());
+    rig.stops.push(stop);
+    let made = json!({"Image": "alpine"}).to_string();
+    let make = request("POST", "/v1.41/containers/create", &[], &made);
+    let made = rig.client.send(&address, make).await.unwrap();
+    assert_eq!(made.status(), 201);
+    rig.engines.add(&address);
+    rig.until("the engine is healthy", |cluster| {
+        cluster
+            .engine(&address)
+            .is_some_and(swarm_core::cluster::Engine::is_healthy)
+    })
+    .await;
+    for since in ["60s".to_owned(), rig.api.started.seconds().to_string()] {
+        let mut body = follow(
+            &rig,
+            &format!("since={since}&filters=%7B%22type%22%3A%5B%22container%22%5D%7D"),
+        )
+        .await;
+        let events = read(&rig, &mut body, 1).await;
+        assert_eq!(events[0]["Action"], "create", "{events:?}");
+    }
+    rig.close().await;
+}
+
 #[tokio::test]
 async fn unusable_queries_are_refused() {
     let rig = Rig::new(1).await;
