@@ -15,6 +15,7 @@ pub mod engine;
 pub mod json;
 pub mod machine;
 pub mod proxy;
+pub mod reschedule;
 pub mod rng;
 pub mod scheduler;
 pub mod testbed;

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::copies::Move;
 use super::engine::Resources;
 use super::human;
 use super::ports::{Binding, Exposed};
+use super::recipe::Recipe;
 use crate::json;
 use crate::time::Wall;
 
@@ -47,6 +49,10 @@ pub struct Container {
     pub host: HostBits,
     /// Exec instances known to be its own.
     pub execs: BTreeSet<String>,
+    /// What it replaces, if it was made in place of another one.
+    pub moved: Option<Arc<Move>>,
+    /// How to make it again; kept only for those that are to be moved when their engine fails.
+    pub recipe: Option<Arc<Recipe>>,
     pub(super) entry: Entry,
 }
 
@@ -224,6 +230,12 @@ impl Container {
             Phase::Running | Phase::Paused | Phase::Restarting => true,
             Phase::Created | Phase::Removing | Phase::Exited | Phase::Dead => false,
         }
+    }
+
+    /// Whether it was created and never started.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.state.phase == Phase::Created && self.state.started.is_none()
     }
 
     /// The status text at `now`, for instance `Up 3 minutes (healthy)` (spec/classic.md section 4.4).

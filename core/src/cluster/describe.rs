@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,10 +11,13 @@ use serde_json::value::RawValue;
 use super::container::{
     Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, State, shares_to_cpus,
 };
+use super::copies::Move;
 use super::engine::{EntryContext, NANO, Resources};
 use super::human;
 use super::ports::Binding;
+use super::recipe::Recipe;
 use crate::json::{self, JsonError, RawObject};
+use crate::scheduler::Reschedule;
 use crate::time::Wall;
 
 /// Why an engine's description of a container cannot be used.
@@ -55,14 +59,22 @@ impl Container {
         let created = engine.shift(created);
         let names = listed.names.unwrap_or_default();
         let config = inspected.config.unwrap_or_default();
+        let image = config.image.unwrap_or_default();
+        let labels = config.labels.or(listed.labels).unwrap_or_default();
+        let recipe = match Reschedule::of(&labels) {
+            Reschedule::OnNodeFailure => Some(Arc::new(Recipe::parse(inspect)?)),
+            Reschedule::Off => None,
+        };
         Ok(Self {
+            moved: Move::read(&labels, &image).map(Arc::new),
+            recipe,
             entry: build_entry(&members, &names, &state, created, engine)?,
             id: listed.id.into(),
             names,
-            image: config.image.unwrap_or_default(),
+            image,
             image_id: listed.image_id,
             created,
-            labels: config.labels.or(listed.labels).unwrap_or_default(),
+            labels,
             state,
             networks: listed
                 .network_settings

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::container::{Container, Phase};
+use super::container::Container;
 use super::lookup::Place;
 use super::{Cluster, Engine};
 use crate::address::HostPort;
@@ -63,8 +63,7 @@ impl Cluster {
         let goes = |container: &Container, epoch: u64| {
             epoch < newest
                 && kept.is_none_or(|kept| kept.image == container.image)
-                && container.state.phase == Phase::Created
-                && container.state.started.is_none()
+                && container.is_untouched()
         };
         all.iter()
             .filter(|(_, container, epoch)| goes(container, *epoch))

@@ -62,6 +62,8 @@ pub struct Engine {
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) used: Resources,
+    /// The engine whose daemon answered at this address, too.
+    pub(super) twin_of: Option<HostPort>,
 }
 
 /// Memory and CPUs, of a request or in use.
@@ -124,6 +126,7 @@ impl Engine {
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             used: Resources::default(),
+            twin_of: None,
         }
     }
 

@@ -152,9 +152,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn of<'a>(engines: impl Iterator<Item = &'a Engine>) -> Self {
+    fn of<'a>(cluster: &Cluster, engines: impl Iterator<Item = &'a Engine>) -> Self {
         let mut counts = Self::default();
-        for container in engines.flat_map(Engine::containers) {
+        let all = engines.flat_map(|engine| engine.containers().map(move |one| (engine, one)));
+        for (_, container) in all.filter(|(engine, one)| !cluster.is_left_behind(engine, one)) {
             counts.all += 1;
             match container.state.phase {
                 Phase::Paused => counts.paused += 1,
@@ -229,7 +230,7 @@ impl ClusterInfo<'_> {
     /// When a name cannot be written as JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let cluster = self.cluster;
-        let counts = Counts::of(cluster.validated());
+        let counts = Counts::of(cluster, cluster.validated());
         let images: std::collections::BTreeSet<_> = cluster
             .validated()
             .flat_map(Engine::images)
@@ -314,7 +315,7 @@ impl ClusterInfo<'_> {
     }
 
     fn engine_lines(&self, engine: &Engine, lines: &mut Vec<[String; 2]>) {
-        let counts = Counts::of(std::iter::once(engine));
+        let counts = Counts::of(self.cluster, std::iter::once(engine));
         let containers = if engine.state == EngineState::Healthy {
             format!(
                 "{} ({} Running, {} Paused, {} Stopped)",

@@ -181,6 +181,7 @@ impl Cluster {
                         .as_ref()
                         .is_none_or(|images| images.contains(container.image_id.as_str()))
                     && query.wants(engine, container)
+                    && !self.is_left_behind(engine, container)
             });
             rows.extend(wanted.map(|container| (engine, container)));
         }

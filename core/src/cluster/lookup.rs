@@ -43,6 +43,10 @@ pub(super) struct Index {
     swarm_ids: Keys,
     names: Keys,
     execs: Keys,
+    /// The IDs that copies replace, with the place of the copy.
+    replaced: Keys,
+    /// The IDs that copies replaced, those that are gone included, as long as what they replaced is in the view.
+    former: BTreeSet<Arc<str>>,
 }
 
 impl Index {
@@ -57,6 +61,10 @@ impl Index {
         }
         for exec in &container.execs {
             self.insert_exec(slot, id, exec);
+        }
+        for old in replaces(container) {
+            self.replaced.insert((old.clone(), slot, id.clone()));
+            self.former.insert(old);
         }
     }
 
@@ -76,6 +84,18 @@ impl Index {
         for exec in &container.execs {
             self.execs.remove(&(exec.as_str().into(), slot, id.clone()));
         }
+        for old in replaces(container) {
+            self.replaced.remove(&(old.clone(), slot, id.clone()));
+            self.forget(&old);
+        }
+        self.forget(id);
+    }
+
+    /// Forgets that a container was replaced, once neither it nor a copy of it is in the view.
+    fn forget(&mut self, old: &Arc<str>) {
+        if exactly(&self.ids, old).is_empty() && exactly(&self.replaced, old).is_empty() {
+            self.former.remove(old);
+        }
     }
 
     pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {
@@ -83,6 +103,14 @@ impl Index {
             self.remove(slot, container);
         }
     }
+}
+
+/// The IDs of the containers whose place this one took.
+fn replaces(container: &Container) -> impl Iterator<Item = Arc<str>> {
+    let moved = container.moved.iter();
+    moved
+        .flat_map(|moved| moved.replaces())
+        .map(|id| id.as_str().into())
 }
 
 /// The entries whose key starts with `prefix`.
@@ -143,7 +171,7 @@ impl Cluster {
         .into_iter()
         .map(|mut places| {
             places.retain(&wanted);
-            places
+            self.newest(places)
         })
         .find(|places| !places.is_empty())
         .ok_or_else(not_found)?;
@@ -170,12 +198,48 @@ impl Cluster {
             .find_map(|place| self.at(place))
     }
 
-    /// The container created under this swarm ID, the first if a client gave the same one to several.
+    /// The container created under this swarm ID, the newest if it was moved, the first if a client gave the same one to
+    /// several.
     #[must_use]
     pub fn by_swarm_id(&self, swarm_id: &str) -> Option<(&Engine, &Container)> {
-        exactly(&self.index.swarm_ids, swarm_id)
+        self.newest(exactly(&self.index.swarm_ids, swarm_id))
             .iter()
             .find_map(|place| self.at(place))
+    }
+
+    /// Whether the engine is known to have a container of this swarm ID.
+    #[must_use]
+    pub fn has_swarm_id(&self, engine: &HostPort, swarm_id: &str) -> bool {
+        let slot = self.slots.get(engine);
+        exactly(&self.index.swarm_ids, swarm_id)
+            .iter()
+            .any(|(at, _)| Some(at) == slot)
+    }
+
+    /// The places of the copies that replace the container of this ID.
+    pub(super) fn replacing(&self, id: &str) -> Vec<Place> {
+        exactly(&self.index.replaced, id).into_iter().collect()
+    }
+
+    /// Whether a copy is known to have replaced the container of this ID.
+    pub(super) fn was_replaced(&self, id: &str) -> bool {
+        self.index.former.contains(id)
+    }
+
+    /// Of several copies of one container those that nothing has replaced; other containers stay.
+    fn newest(&self, places: BTreeSet<Place>) -> BTreeSet<Place> {
+        if places.len() < 2 {
+            return places;
+        }
+        let replaced = |place: &Place| {
+            let successor = self.at(place).and_then(|(_, one)| self.successor(one));
+            successor.is_some_and(|(_, new)| places.iter().any(|(_, id)| *id == new.id))
+        };
+        places
+            .iter()
+            .filter(|place| !replaced(place))
+            .cloned()
+            .collect()
     }
 
     /// The containers that have this name (without slash) on their engine.

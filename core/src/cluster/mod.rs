@@ -12,6 +12,7 @@ use crate::address::HostPort;
 use crate::time::Wall;
 
 mod container;
+mod copies;
 mod describe;
 mod doubles;
 mod engine;
@@ -25,6 +26,7 @@ mod lookup;
 mod network;
 mod objects;
 mod ports;
+mod recipe;
 mod tally;
 mod volume;
 
@@ -35,6 +37,7 @@ pub use container::{
     Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SHORT_ID,
     SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
+pub use copies::{MOVE_LABEL, Move, is_unfinished, swarm_id_for};
 pub use describe::ContainerError;
 pub use doubles::Double;
 pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
@@ -47,6 +50,7 @@ pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
 pub use ports::{Binding, Exposed, PortError, PortRange, specific};
+pub use recipe::{Recipe, Remake};
 pub use tally::Tally;
 pub use volume::Volume;
 
@@ -150,7 +154,7 @@ impl Cluster {
             let error = ClusterError::DuplicateId {
                 id: specs.id,
                 this: address.clone(),
-                other,
+                other: other.clone(),
             };
             self.index.remove_all(slot, engine);
             engine.clear();
@@ -159,8 +163,10 @@ impl Cluster {
             engine.indicator = 0;
             engine.error = Some(error.to_string());
             engine.updated_at = now;
+            engine.twin_of = Some(other);
             return Err(error);
         }
+        engine.twin_of = None;
         let before = engine.entry_context();
         let old = engine.specs.replace(specs).map(|specs| specs.id);
         engine.ip = ip;
@@ -201,6 +207,9 @@ impl Cluster {
         } else {
             0
         };
+        if engine.error != error {
+            engine.twin_of = None;
+        }
         engine.error = error;
         engine.updated_at = now;
         Ok(())
@@ -390,6 +399,18 @@ impl Cluster {
     /// All engines that have been validated, healthy now or not.
     pub fn validated(&self) -> impl Iterator<Item = &Engine> {
         self.engines().filter(|engine| engine.specs.is_some())
+    }
+
+    /// Whether the engine is known to have failed: it was validated and does not answer. One whose daemon answers at
+    /// another address has not (spec/classic.md section 10.5, E1), and one that discovery took away is not even here
+    /// (section 10.2, D1).
+    #[must_use]
+    pub fn has_failed(&self, engine: &Engine) -> bool {
+        engine.state == EngineState::Unhealthy
+            && engine.specs.is_some()
+            && !self
+                .engines()
+                .any(|other| other.twin_of.as_ref() == Some(&engine.address))
     }
 
     /// Another engine with the same host name as `engine`: names of both are ambiguous then.

@@ -101,6 +101,18 @@ const POLICIES: Carrier = Carrier {
     label: "com.docker.swarm.reschedule-policies",
 };
 
+impl Reschedule {
+    /// The policy a container was created with. What cannot be read moves nothing.
+    #[must_use]
+    pub fn of(labels: &BTreeMap<String, String>) -> Self {
+        let texts = labels.get(POLICIES.label);
+        texts
+            .and_then(|json| serde_json::from_str::<Vec<String>>(json).ok())
+            .and_then(|texts| policy(&texts).ok())
+            .unwrap_or_default()
+    }
+}
+
 impl Carried {
     /// Takes a request's environment and labels apart.
     ///

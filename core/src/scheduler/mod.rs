@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::HostPort;
-use crate::cluster::{Cluster, Engine, Resources, bare};
+use crate::cluster::{Cluster, Container, Engine, Resources, bare};
 use crate::config::{Filter, Strategy};
 use crate::rng::Random;
 
@@ -48,6 +48,8 @@ pub struct Request {
     pub ports: PortsWanted,
     /// What has to be on its engine.
     pub dependencies: Dependencies,
+    /// The containers whose place, and so whose name, it takes.
+    pub replaces: Vec<String>,
 }
 
 /// An engine that can take the container.
@@ -186,7 +188,7 @@ impl Scheduler {
         cluster: &Cluster,
         request: Request,
     ) -> Result<(ReservationId, Ranking), PlaceError> {
-        self.check_name(cluster, &request.name)?;
+        self.check_name(cluster, &request)?;
         let ranking = self.rank(cluster, &request)?;
         let address = ranking.ranked.first().map(|best| best.address.clone());
         Ok((self.keep(Reservation { request, address }), ranking))
@@ -201,11 +203,11 @@ impl Scheduler {
         cluster: &Cluster,
         name: &str,
     ) -> Result<ReservationId, PlaceError> {
-        self.check_name(cluster, name)?;
         let request = Request {
             name: bare(name).to_owned(),
             ..Request::default()
         };
+        self.check_name(cluster, &request)?;
         Ok(self.keep(Reservation {
             request,
             address: None,
@@ -231,14 +233,18 @@ impl Scheduler {
     }
 
     /// An empty name is always free.
-    fn check_name(&self, cluster: &Cluster, name: &str) -> Result<(), PlaceError> {
-        let name = bare(name);
+    fn check_name(&self, cluster: &Cluster, request: &Request) -> Result<(), PlaceError> {
+        let name = bare(&request.name);
         let pending = || {
             self.reservations
                 .values()
                 .any(|reservation| reservation.request.name == name)
         };
-        if !name.is_empty() && (cluster.named(name).next().is_some() || pending()) {
+        let holds = |(engine, container): (&Engine, &Container)| {
+            !request.replaces.iter().any(|id| **id == *container.id)
+                && !cluster.is_left_behind(engine, container)
+        };
+        if !name.is_empty() && (cluster.named(name).any(holds) || pending()) {
             return Err(PlaceError::Conflict(name.to_owned()));
         }
         Ok(())
@@ -300,7 +306,7 @@ fn nodes<'a>(
     let mut pending: BTreeMap<&HostPort, Vec<&Request>> = BTreeMap::new();
     for Reservation { request, address } in reservations.values() {
         if let Some(address) = address
-            && cluster.by_swarm_id(&request.swarm_id).is_none()
+            && !cluster.has_swarm_id(address, &request.swarm_id)
         {
             pending.entry(address).or_default().push(request);
         }

@@ -51,6 +51,8 @@ pub enum Mutant {
     ForgetsKeys,
     /// What a create left behind that arrived after its repetition is not removed.
     KeepsDoubles,
+    /// What an engine had is moved as soon as it does not answer.
+    MovesAtOnce,
     /// An unknown outcome is told as "not carried out".
     LiesAboutOutcome,
     /// A held request is never given up.
@@ -67,7 +69,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -92,6 +94,7 @@ impl Mutant {
         Self::RepeatsOnce,
         Self::ForgetsKeys,
         Self::KeepsDoubles,
+        Self::MovesAtOnce,
         Self::LiesAboutOutcome,
         Self::HoldsForEver,
         Self::RepeatsEvents,

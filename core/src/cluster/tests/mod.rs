@@ -220,6 +220,34 @@ fn one_daemon_under_two_addresses_is_an_error_on_the_second_and_loses_nothing() 
 }
 
 #[test]
+fn an_engine_whose_daemon_answers_at_another_address_has_not_failed() {
+    // spec/classic.md section 10.5, E1
+    let mut cluster = cluster(&[(1, 1)]);
+    let fail = |cluster: &mut Cluster, number| {
+        let reason = Some(format!("no answer from {number}"));
+        cluster
+            .set_health(&address(number), EngineState::Unhealthy, 0, reason, NOW)
+            .unwrap();
+    };
+    let failed = |cluster: &Cluster| cluster.has_failed(cluster.engine(&address(0)).unwrap());
+    fail(&mut cluster, 0);
+    assert!(failed(&cluster));
+    cluster.add_engine(&address(9), NOW);
+    assert!(!cluster.has_failed(cluster.engine(&address(9)).unwrap()));
+    let twin = cluster.admit(&address(9), None, specs(0, 1, 1), NOW);
+    let reason = Some(twin.unwrap_err().to_string());
+    assert!(!failed(&cluster));
+    // Told again, it is still so; when that address fails too, it is no more.
+    let pending = EngineState::Pending;
+    cluster
+        .set_health(&address(9), pending, 0, reason, NOW)
+        .unwrap();
+    assert!(!failed(&cluster));
+    fail(&mut cluster, 9);
+    assert!(failed(&cluster));
+}
+
+#[test]
 fn a_reinstalled_daemon_replaces_the_old_one() {
     let mut cluster = cluster(&[(1, 1)]);
     Described::new("aaa", "foo").put(&mut cluster, 0);

@@ -1,0 +1,124 @@
+//! What of the view rescheduling looks at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Work;
+use crate::address::HostPort;
+use crate::cluster::{Cluster, Container, Engine, Phase, is_unfinished};
+
+/// The engines, and what there is to do, what matters most first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// All validated engines, and whether each has failed.
+    pub engines: BTreeMap<HostPort, bool>,
+    /// What there is to do.
+    pub todos: Vec<Todo>,
+    /// What swarm cannot choose in.
+    pub undecided: Vec<Undecided>,
+}
+
+/// One container with something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Todo {
+    /// The engine it is on.
+    pub engine: HostPort,
+    /// Its full ID.
+    pub id: Arc<str>,
+    /// What is to be done.
+    pub work: Work,
+    /// The full IDs of containers it cannot be made without: those among them that are to be moved go first (E11).
+    pub after: Vec<Arc<str>>,
+}
+
+/// A former copy runs and the newer one does not: somebody stopped that, or it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// The name of the engine of the former copy.
+    pub engine: String,
+    /// The full ID of the former copy.
+    pub id: Arc<str>,
+    /// The name of the engine of the newer one.
+    pub newer_engine: String,
+    /// The full ID of the newer one.
+    pub newer: Arc<str>,
+}
+
+impl Sight {
+    /// Looks at the view. Walks over all containers once.
+    #[must_use]
+    pub fn of(cluster: &Cluster) -> Self {
+        let mut sight = Self::default();
+        for engine in cluster.validated() {
+            let failed = cluster.has_failed(engine);
+            sight.engines.insert(engine.address.clone(), failed);
+            for container in engine.containers() {
+                // Every copy was made from a container with the policy, and has it too.
+                if container.recipe.is_none() {
+                    continue;
+                }
+                if failed {
+                    sight.lost(cluster, engine, container);
+                } else if engine.is_healthy() {
+                    sight.present(cluster, engine, container);
+                }
+            }
+        }
+        sight.todos.sort_by_key(|todo| todo.work);
+        sight
+    }
+
+    fn lost(&mut self, cluster: &Cluster, engine: &Engine, container: &Container) {
+        let gone = match container.state.phase {
+            Phase::Removing | Phase::Dead => true,
+            Phase::Exited => container.host.auto_remove,
+            Phase::Created | Phase::Running | Phase::Paused | Phase::Restarting => false,
+        };
+        if gone || cluster.is_replaced(container) {
+            return;
+        }
+        let recipe = container.recipe.as_ref();
+        let ties = recipe.and_then(|recipe| recipe.ties().ok());
+        let after = ties
+            .iter()
+            .flatten()
+            .filter_map(|called| cluster.container_on(&engine.address, called).ok())
+            .map(|other| other.id.clone());
+        let after = after.collect();
+        self.todo(engine, container, Work::Move, after);
+    }
+
+    fn present(&mut self, cluster: &Cluster, engine: &Engine, container: &Container) {
+        let Some((newer_engine, newer)) = cluster.successor(container) else {
+            if is_unfinished(container) {
+                self.todo(engine, container, Work::Finish, Vec::new());
+            }
+            return;
+        };
+        if container.is_untouched() {
+            self.todo(engine, container, Work::Remove, Vec::new());
+        } else if !container.is_running() {
+            if container.name() == newer.name() {
+                self.todo(engine, container, Work::Retire, Vec::new());
+            }
+        } else if newer.is_running() && newer_engine.is_healthy() {
+            self.todo(engine, container, Work::Retire, Vec::new());
+        } else if !is_unfinished(newer) {
+            self.undecided.push(Undecided {
+                engine: engine.name().to_owned(),
+                id: container.id.clone(),
+                newer_engine: newer_engine.name().to_owned(),
+                newer: newer.id.clone(),
+            });
+        }
+    }
+
+    fn todo(&mut self, engine: &Engine, container: &Container, work: Work, after: Vec<Arc<str>>) {
+        self.todos.push(Todo {
+            engine: engine.address.clone(),
+            id: container.id.clone(),
+            work,
+            after,
+        });
+    }
+}
