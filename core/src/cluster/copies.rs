@@ -112,6 +112,16 @@ impl Cluster {
             .max_by_key(|(_, other)| order(other))
     }
 
+    /// The newest copy that replaces the container of this full ID, which the view need not have.
+    #[must_use]
+    pub fn copy_of(&self, id: &str) -> Option<(&Engine, &Container)> {
+        let places = self.replacing(id);
+        places
+            .iter()
+            .filter_map(|place| self.at(place))
+            .max_by_key(|(_, copy)| order(copy))
+    }
+
     /// Whether another container has taken this one's place, also if that one is gone by now: what was moved away and
     /// then removed must not be made again.
     #[must_use]

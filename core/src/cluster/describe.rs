@@ -90,10 +90,7 @@ impl Container {
                 .mounts
                 .unwrap_or_default()
                 .into_iter()
-                .map(|mount| Mount {
-                    name: mount.name.unwrap_or_default(),
-                    destination: mount.destination.unwrap_or_default(),
-                })
+                .map(ListedMount::read)
                 .collect(),
             ports: listed
                 .ports
@@ -229,6 +226,15 @@ struct ListedNetwork {
 struct ListedMount {
     name: Option<String>,
     destination: Option<String>,
+}
+
+impl ListedMount {
+    fn read(self) -> Mount {
+        Mount {
+            name: self.name.unwrap_or_default(),
+            destination: self.destination.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -180,9 +180,10 @@ fn reference(text: &str) -> (&str, &str) {
 /// A link as it is asked for: engines answer `/db:/web/alias` for `db:alias`.
 fn plain_link(link: &str) -> String {
     let (called, rest) = reference(link);
-    let alias = rest
-        .rsplit_once('/')
-        .map_or(rest.trim_start_matches(':'), |(_, alias)| alias);
+    let alias = match rest.rsplit_once('/') {
+        Some((_, alias)) => alias,
+        None => rest.trim_start_matches(':'),
+    };
     let called = super::container::bare(called);
     if alias.is_empty() {
         called.to_owned()

@@ -137,7 +137,7 @@ pub enum ConfigError {
     ClusterOption(String),
     /// An unknown cluster option. Classic Swarm ignored it (defect C5).
     #[error(
-        "unknown --cluster-opt {0:?}: the known keys are swarm.overcommit and swarm.createretry"
+        "unknown --cluster-opt {0:?}: the known keys are swarm.overcommit, swarm.createretry and swarm.reschedule.grace"
     )]
     ClusterOptionKey(String),
     /// Overcommit of -1 or less; the text has six decimals.
@@ -146,6 +146,9 @@ pub enum ConfigError {
     /// A negative retry count.
     #[error("swarm.createretry can not be negative, {0} is invalid")]
     CreateRetry(i64),
+    /// A grace period that is negative or longer than a day.
+    #[error("--cluster-opt swarm.reschedule.grace should be from 0s to 24h")]
+    RescheduleGrace,
     /// `--replication-ttl` is not positive.
     #[error("--replication-ttl should be a positive number")]
     ReplicationTtl,

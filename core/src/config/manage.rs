@@ -10,6 +10,7 @@ use super::placement::{Filter, Strategy};
 use super::{defaults, duration, heartbeat, integer, positive};
 use crate::address::{HostPort, ListenAddress};
 use crate::election::{Fence, LEASE_MS_MAX};
+use crate::reschedule::GRACE_DEFAULT;
 
 /// `swarm manage` as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub struct Manage {
     pub overcommit: f64,
     /// How often a failed create is tried again.
     pub create_retry: u32,
+    /// How long an engine must have been down before containers with the policy `on-node-failure` are moved.
+    pub reschedule_grace: Duration,
     /// Whether answers carry CORS headers.
     pub cors: bool,
     /// Whether the debug routes of the API are open.
@@ -136,6 +139,8 @@ pub struct Engines {
 
 const LEASE_LEAST: Duration = Duration::from_millis(500);
 const OVERCOMMIT_DEFAULT: f64 = 0.05;
+/// Longer than this is a mistake: `reschedule:off` says never.
+const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Default for RawManage {
     fn default() -> Self {
@@ -187,7 +192,7 @@ impl TryFrom<RawManage> for Manage {
         if raw.cluster_driver != defaults::CLUSTER_DRIVER {
             return Err(ConfigError::Driver(raw.cluster_driver));
         }
-        let (overcommit, create_retry) = cluster_options(&raw.cluster_options, &mut warnings)?;
+        let options = cluster_options(&raw.cluster_options, &mut warnings)?;
         let replication = if raw.replication {
             Some(replication(&raw, &discovery, &mut warnings)?)
         } else {
@@ -212,8 +217,9 @@ impl TryFrom<RawManage> for Manage {
             strategy,
             filters,
             engines,
-            overcommit,
-            create_retry,
+            overcommit: options.overcommit,
+            create_retry: options.create_retry,
+            reschedule_grace: options.reschedule_grace,
             cors: raw.cors,
             debug: raw.debug,
             experimental: raw.experimental,
@@ -281,11 +287,22 @@ fn filters(names: &[String]) -> Result<Vec<Filter>, ConfigError> {
         .collect()
 }
 
+/// What `--cluster-opt` sets.
+struct ClusterOptions {
+    overcommit: f64,
+    create_retry: u32,
+    reschedule_grace: Duration,
+}
+
 fn cluster_options(
     options: &[String],
     warnings: &mut Vec<Warning>,
-) -> Result<(f64, u32), ConfigError> {
-    let (mut overcommit, mut create_retry) = (OVERCOMMIT_DEFAULT, 0);
+) -> Result<ClusterOptions, ConfigError> {
+    let mut set = ClusterOptions {
+        overcommit: OVERCOMMIT_DEFAULT,
+        create_retry: 0,
+        reschedule_grace: GRACE_DEFAULT,
+    };
     for option in options {
         let (key, value) = option
             .split_once('=')
@@ -297,29 +314,35 @@ fn cluster_options(
         };
         match key {
             "swarm.overcommit" => {
-                overcommit = value
+                set.overcommit = value
                     .parse()
                     .ok()
                     .filter(|share: &f64| share.is_finite())
                     .ok_or_else(|| number("--cluster-opt swarm.overcommit", "number"))?;
             }
             "swarm.createretry" => {
-                create_retry = integer(value)
+                let retry = integer(value)
                     .filter(|retry| *retry <= i64::from(u32::MAX))
                     .ok_or_else(|| number("--cluster-opt swarm.createretry", "whole number"))?;
+                set.create_retry =
+                    u32::try_from(retry).map_err(|_| ConfigError::CreateRetry(retry))?;
+            }
+            "swarm.reschedule.grace" => {
+                set.reschedule_grace = duration("--cluster-opt swarm.reschedule.grace", value)?
+                    .to_duration()
+                    .filter(|grace| *grace <= GRACE_MAX)
+                    .ok_or(ConfigError::RescheduleGrace)?;
             }
             _ => return Err(ConfigError::ClusterOptionKey(key.to_owned())),
         }
     }
-    if overcommit <= -1.0 {
-        return Err(ConfigError::Overcommit(format!("{overcommit:.6}")));
+    if set.overcommit <= -1.0 {
+        return Err(ConfigError::Overcommit(format!("{:.6}", set.overcommit)));
     }
-    if overcommit < 0.0 {
+    if set.overcommit < 0.0 {
         warnings.push(Warning::NegativeOvercommit);
     }
-    let create_retry =
-        u32::try_from(create_retry).map_err(|_| ConfigError::CreateRetry(create_retry))?;
-    Ok((overcommit, create_retry))
+    Ok(set)
 }
 
 fn replication(

@@ -58,7 +58,9 @@ impl World {
             match effect {
                 Effect::Look => self.input(Input::Saw(Sight::of(&self.cluster))),
                 Effect::Start(job) => self.started.push(job),
-                told => self.told.push(told),
+                told @ (Effect::Held { .. } | Effect::Undecided(_) | Effect::Failed { .. }) => {
+                    self.told.push(told);
+                }
             }
         }
     }

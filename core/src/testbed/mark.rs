@@ -53,11 +53,17 @@ pub enum Mark {
     DoubleRemoved,
     /// An event stream was resumed at another primary.
     StreamResumed,
+    /// A container was made again because its engine failed.
+    Rescheduled,
+    /// A container that was made again was started.
+    RescheduledRuns,
+    /// A former copy of a moved container gave way.
+    FormerRetired,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::OwnSwapRecognised,
         Self::LapsedAndResumed,
         Self::TakenOver,
@@ -83,6 +89,9 @@ impl Mark {
         Self::KeyFound,
         Self::DoubleRemoved,
         Self::StreamResumed,
+        Self::Rescheduled,
+        Self::RescheduledRuns,
+        Self::FormerRetired,
     ];
 }
 

@@ -53,6 +53,8 @@ pub enum Mutant {
     KeepsDoubles,
     /// What an engine had is moved as soon as it does not answer.
     MovesAtOnce,
+    /// A manager moves containers also when it is no longer the primary.
+    ReschedulesOutsideLease,
     /// An unknown outcome is told as "not carried out".
     LiesAboutOutcome,
     /// A held request is never given up.
@@ -69,7 +71,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -95,6 +97,7 @@ impl Mutant {
         Self::ForgetsKeys,
         Self::KeepsDoubles,
         Self::MovesAtOnce,
+        Self::ReschedulesOutsideLease,
         Self::LiesAboutOutcome,
         Self::HoldsForEver,
         Self::RepeatsEvents,

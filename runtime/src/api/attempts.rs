@@ -90,7 +90,7 @@ impl Api {
                 }
                 // The connection broke halfway: the engine knows what came of it.
                 Err(ApiError::Refused(StatusCode::BAD_GATEWAY, message)) => {
-                    return match self.made_on(&target, &plan.id).await {
+                    return match self.made_on(&target, plan).await {
                         Ok(Some(made)) => {
                             self.see(&target, plan, &made).await?;
                             Ok(created(&made))

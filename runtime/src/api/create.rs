@@ -52,7 +52,8 @@ impl Api {
         let plan = Plan::read(
             &text,
             call.take_headers(),
-            call.request,
+            call.request.query,
+            call.request.version,
             (call.request_id, call.epoch, call.repeat),
         )?;
         let mut outcome = self.start_create(plan);
@@ -109,7 +110,8 @@ impl Api {
         target: &Target,
         plan: &Plan,
     ) -> Result<Finished, ApiError> {
-        let gated = Some(plan.epoch);
+        let outside = plan.moved.is_some() && planted(Mutant::ReschedulesOutsideLease);
+        let gated = Some(plan.epoch).filter(|_| !outside);
         let mut finished = self.send_create(target, plan, gated).await?;
         if lacks_image(&finished) && self.pull_for_create(target, plan).await {
             let gated = gated.filter(|_| !planted(Mutant::GateSkippedOnSecondStep));
@@ -126,16 +128,21 @@ impl Api {
     /// Makes sure that what is acknowledged can be found: an engine that dies right after a creation keeps the container
     /// from being seen, and `No such container` would be a lie about it.
     pub(super) async fn see(&self, target: &Target, plan: &Plan, id: &str) -> Result<(), ApiError> {
+        let seen = || {
+            let cluster = self.fleet.cluster().read();
+            let engine = cluster.engine(&target.address);
+            engine.is_some_and(|engine| engine.container(id).is_some())
+        };
         self.fleet.refresh_container(&target.address, id).await;
-        if self.known(&plan.id).is_some() {
+        if seen() {
             return Ok(());
         }
         // Whoever removes a container at once may do so.
-        if let Ok(None) = self.made_on(target, &plan.id).await {
+        if let Ok(None) = self.made_on(target, plan).await {
             return Ok(());
         }
         self.fleet.refresh_container(&target.address, id).await;
-        if self.known(&plan.id).is_some() {
+        if seen() {
             return Ok(());
         }
         Err(ApiError::new(
@@ -205,34 +212,42 @@ impl Api {
         if planted(Mutant::ForgetsKeys) {
             return Ok(None);
         }
-        match self.known(&plan.id) {
+        match self.known(plan) {
             None if plan.repeat => self.search(plan).await,
             known => Ok(known),
         }
     }
 
-    /// The container of this ID, if the view has it.
-    fn known(&self, swarm_id: &str) -> Option<String> {
+    /// The container that is to be made, if the view has it.
+    fn known(&self, plan: &Plan) -> Option<String> {
         let cluster = self.fleet.cluster().read();
-        cluster
-            .by_swarm_id(swarm_id)
-            .map(|(_, container)| container.id.to_string())
+        let found = match &plan.moved {
+            None => cluster.by_swarm_id(&plan.id),
+            Some(moved) => cluster.copy_of(moved.replaces().last()?),
+        };
+        found.map(|(_, container)| container.id.to_string())
     }
 
     /// Asks every engine for the container: an earlier attempt may have made it a moment ago. One that does not answer
-    /// may have it.
+    /// may have it; when a container is moved that does not stop the move, because of two copies the later is kept.
     async fn search(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
         let (targets, silent) = {
             let cluster = self.fleet.cluster().read();
-            let silent = cluster.engines().find(|engine| !engine.is_healthy());
+            let mut silent = cluster.engines().filter(|engine| !engine.is_healthy());
+            let silent = silent.next().filter(|_| plan.moved.is_none());
             let silent = silent.map(|engine| format!("engine {} does not answer", engine.address));
             (healthy_targets(&cluster, plan.version), silent)
         };
         let asked: Vec<BoxFuture<'_, Result<Option<String>, ApiError>>> = targets
             .into_iter()
             .map(|target| {
-                Box::pin(async move { self.made_on(&target, &plan.id).await })
-                    as BoxFuture<'_, Result<Option<String>, ApiError>>
+                Box::pin(async move {
+                    let made = self.made_on(&target, plan).await?;
+                    if let Some(made) = &made {
+                        self.fleet.refresh_container(&target.address, made).await;
+                    }
+                    Ok(made)
+                }) as BoxFuture<'_, Result<Option<String>, ApiError>>
             })
             .collect();
         let unclear = match first_found(asked).await {
@@ -255,9 +270,9 @@ impl Api {
     pub(super) async fn made_on(
         &self,
         target: &Target,
-        swarm_id: &str,
+        plan: &Plan,
     ) -> Result<Option<String>, ApiError> {
-        let filter = serde_json::json!({"label": [format!("{SWARM_ID_LABEL}={swarm_id}")]});
+        let filter = serde_json::json!({"label": [format!("{SWARM_ID_LABEL}={}", plan.id)]});
         let query = Query::default()
             .with("all", "1")
             .with("filters", &filter.to_string());
@@ -273,8 +288,14 @@ impl Api {
         }
         let found: Vec<RawObject> =
             serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
-        let first = found.first().and_then(|entry| entry.read("Id").ok());
-        Ok(first.flatten())
+        for entry in found {
+            let labels = entry.read("Labels");
+            let labels = labels.map_err(|error| unusable(error.to_string()))?;
+            if plan.made(&labels.unwrap_or_default()) {
+                return Ok(entry.read("Id").ok().flatten());
+            }
+        }
+        Ok(None)
     }
 
     /// Reservations held.

@@ -76,13 +76,7 @@ impl Api {
             };
             Target::healthy(&cluster, engine, None, &what)?
         };
-        let mut request = Request::new(body::empty());
-        *request.method_mut() = Method::DELETE;
-        // Without force: one that runs after all stays. Its volumes stay in any case.
-        let path = format!("/v{}/containers/{}", target.version, double.id);
-        *request.uri_mut() = uri(&path, "")?;
-        let response = self.dispatch(&target, request, work(), Some(None)).await?;
-        if response.status() == StatusCode::NO_CONTENT {
+        if self.remove_unstarted(&target, &double.id, None).await? {
             reach(Mark::DoubleRemoved);
             tracing::warn!(
                 engine = %target.name,
@@ -91,10 +85,23 @@ impl Api {
                 "Removed a container that was never started: its create had been repeated in a later epoch"
             );
         }
-        self.fleet
-            .refresh_container(&target.address, &double.id)
-            .await;
         Ok(())
+    }
+
+    /// Removes a container, unless it runs after all; its volumes stay in any case. Whether it was there to be removed.
+    pub(super) async fn remove_unstarted(
+        &self,
+        target: &Target,
+        id: &str,
+        epoch: Option<u64>,
+    ) -> Result<bool, ApiError> {
+        let mut request = Request::new(body::empty());
+        *request.method_mut() = Method::DELETE;
+        let path = format!("/v{}/containers/{id}", target.version);
+        *request.uri_mut() = uri(&path, "")?;
+        let response = self.dispatch(target, request, work(), Some(epoch)).await?;
+        self.fleet.refresh_container(&target.address, id).await;
+        Ok(response.status() == StatusCode::NO_CONTENT)
     }
 }
 

@@ -5,6 +5,7 @@
 //! something passes the [`Gate`] before each of its steps.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -36,12 +37,14 @@ mod join;
 mod lines;
 mod lists;
 mod missing;
+mod moves;
 mod networks;
 mod plan;
 mod plugins;
 mod progress;
 mod pull;
 mod rename;
+mod reschedule;
 mod route;
 mod tallies;
 #[cfg(test)]
@@ -96,6 +99,8 @@ pub struct Api {
     /// Held while a network is created.
     networks: tokio::sync::Mutex<()>,
     builds: affinity::Builds,
+    /// The number of the last move; see [`swarm_core::cluster::Move`].
+    moves: AtomicU64,
     takeover: missing::Takeover,
     identity: HeaderValue,
     /// Events after this are remembered here, older ones by the engines only.
@@ -129,6 +134,7 @@ impl Api {
             made: Mutex::default(),
             networks: tokio::sync::Mutex::default(),
             builds: affinity::Builds::default(),
+            moves: AtomicU64::default(),
             takeover: missing::Takeover::default(),
             identity: HeaderValue::try_from(identity)
                 .unwrap_or_else(|_| HeaderValue::from_static("swarm")),

@@ -6,12 +6,13 @@ use http::HeaderMap;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use swarm_core::address::HostPort;
-use swarm_core::api::{self as routes, ApiVersion, Query};
+use swarm_core::api::{ApiVersion, Query};
 use swarm_core::cluster::{
-    Binding, Cluster, EPOCH_LABEL, NANO, Resources, SWARM_ID_LABEL, bare, cpus_to_shares,
+    Binding, Cluster, EPOCH_LABEL, MOVE_LABEL, Move, NANO, Remake, Resources, SWARM_ID_LABEL, bare,
+    cpus_to_shares,
 };
 use swarm_core::json::{self, JsonError, RawObject};
-use swarm_core::scheduler::{self, Beside, Carried, Dependencies, PortsWanted, Reschedule, Tie};
+use swarm_core::scheduler::{self, Beside, Carried, Dependencies, PortsWanted, Tie};
 
 use super::answer::ApiError;
 use super::bodies::bad;
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     /// CPUs asked for as `CpuShares` (spec/classic.md section 5.5); 0 if none.
     share_cpus: u64,
     pub(super) request: scheduler::Request,
+    /// What it replaces, if it is no client's request but the move of a container.
+    pub(super) moved: Option<Move>,
 }
 
 /// How many containers, networks and volumes one container may depend on: each is looked for on each engine while nothing
@@ -55,11 +58,12 @@ impl Plan {
     /// Reads the request.
     ///
     /// # Errors
-    /// 400 for what placement needs and cannot be read, 501 for a reschedule policy that is not served.
+    /// 400 for what placement needs and cannot be read.
     pub(super) fn read(
         text: &[u8],
         headers: HeaderMap,
-        routes::Request { query, version, .. }: routes::Request,
+        query: Query,
+        version: Option<ApiVersion>,
         (id, epoch, repeat): (String, Option<u64>, bool),
     ) -> Result<Self, ApiError> {
         let mut config = RawObject::parse(text).map_err(bad)?;
@@ -85,7 +89,9 @@ impl Plan {
                 expressions,
                 ports: ports(&config, &host)?,
                 dependencies,
+                replaces: Vec::new(),
             },
+            moved: None,
             image: config.read("Image").map_err(bad)?.unwrap_or_default(),
             id,
             epoch,
@@ -101,6 +107,41 @@ impl Plan {
         })
     }
 
+    /// What makes a container again in place of another one.
+    ///
+    /// # Errors
+    /// 400 when the configuration cannot be read.
+    pub(super) fn of_move(
+        remake: &Remake,
+        moved: Move,
+        name: &str,
+        epoch: Option<u64>,
+    ) -> Result<Self, ApiError> {
+        let query = Query::default().with("name", name);
+        let headers = HeaderMap::new();
+        let id = moved.swarm_id().to_owned();
+        let text = remake.body.to_json();
+        let mut plan = Self::read(text.as_bytes(), headers, query, None, (id, epoch, true))?;
+        for network in &remake.all_networks {
+            plan.request.dependencies.join(network);
+        }
+        plan.request.replaces = moved.replaces().to_vec();
+        plan.moved = Some(moved);
+        Ok(plan)
+    }
+
+    /// Whether a container with these labels is what this plan makes.
+    pub(super) fn made(&self, labels: &BTreeMap<String, String>) -> bool {
+        let Some(moved) = &self.moved else {
+            return labels.get(SWARM_ID_LABEL) == Some(&self.id);
+        };
+        let other = Move::read(labels, &self.image);
+        moved
+            .replaces()
+            .last()
+            .is_some_and(|old| other.is_some_and(|other| other.names(old)))
+    }
+
     /// The body for one engine: as it came, with swarm's labels, without expressions in the environment, CPUs turned into
     /// shares, and other containers and networks called as this engine knows them.
     pub(super) fn body(&self, cluster: &Cluster, target: &Target) -> Result<String, JsonError> {
@@ -110,6 +151,11 @@ impl Plan {
         labels.remove(EPOCH_LABEL);
         if let Some(epoch) = self.epoch {
             labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string().into());
+        }
+        labels.remove(MOVE_LABEL);
+        if let Some(moved) = &self.moved {
+            let text = json::raw(moved)?.get().to_owned();
+            labels.insert(MOVE_LABEL.to_owned(), text.into());
         }
         config.set("Labels", json::raw(&labels)?);
         let host = self.host_for(cluster, target)?;
@@ -179,12 +225,6 @@ fn take_expressions(
     let environment: Vec<String> = config.read("Env").map_err(bad)?.unwrap_or_default();
     let before = environment.len();
     let carried = Carried::read(environment, &texts(labels)).map_err(bad)?;
-    match carried.reschedule {
-        Reschedule::Off => {}
-        Reschedule::OnNodeFailure => {
-            return Err(ApiError::not_implemented("reschedule:on-node-failure"));
-        }
-    }
     if carried.environment.len() < before {
         config.set("Env", json::raw(&carried.environment).map_err(bad)?);
     }

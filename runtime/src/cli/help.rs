@@ -46,7 +46,9 @@ Options:
 /// Ends the help of `manage`.
 pub(super) const CLUSTER_OPTIONS: &str = "Cluster options:
   * swarm.overcommit=0.05    overcommit to apply on resources
-  * swarm.createretry=0      container create retry count after initial failure (not in this version)
+  * swarm.createretry=0      container create retry count after initial failure
+  * swarm.reschedule.grace=30s  how long an engine must be down before containers created with
+                             reschedule:on-node-failure are moved
 ";
 
 /// Ends the help of `status`.

@@ -323,6 +323,7 @@ fn help_of_manage_names_every_flag_of_classic_swarm() {
         "--discovery-opt",
         "swarm.overcommit=0.05",
         "swarm.createretry=0",
+        "swarm.reschedule.grace=30s",
         "$SWARM_HOST",
         "$SWARM_DISCOVERY",
         "$SWARM_ADVERTISE",

@@ -199,12 +199,16 @@ impl Parts<'_> {
             Some(elector) => {
                 follow_election(self.platform, elector, &proxy);
                 api.watch_for_doubles(elector.view());
+                api.reschedule(Some(elector.view()), self.config.reschedule_grace);
             }
-            None => proxy.set_view(View::Primary {
-                address: unadvertised(),
-                epoch: 0,
-                local: true,
-            }),
+            None => {
+                proxy.set_view(View::Primary {
+                    address: unadvertised(),
+                    epoch: 0,
+                    local: true,
+                });
+                api.reschedule(None, self.config.reschedule_grace);
+            }
         }
         Arc::new(Front {
             platform: self.platform.clone(),

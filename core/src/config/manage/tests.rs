@@ -302,6 +302,16 @@ fn cluster_options_are_numbers_or_errors() {
         set(&["swarm.overcommit=0.5", "swarm.createretry=0x10"]),
     );
     assert_eq!((both.overcommit, both.create_retry), (0.5, 16));
+    let grace = |options: &[&str]| manage(valid(), set(options)).reschedule_grace;
+    assert_eq!(grace(&[]), Duration::from_secs(30));
+    assert_eq!(
+        grace(&["swarm.reschedule.grace=2m"]),
+        Duration::from_secs(120)
+    );
+    for value in ["", "2", "-1s", "25h"] {
+        let found = error(valid(), set(&[&format!("swarm.reschedule.grace={value}")]));
+        assert!(found.contains("swarm.reschedule.grace"), "{found}");
+    }
     let less = manage(valid(), set(&["swarm.overcommit=-0.5"]));
     assert_eq!(less.warnings, [Warning::NegativeOvercommit]);
     for value in ["", "x", "NaN", "inf", "0.5x"] {

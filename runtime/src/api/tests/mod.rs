@@ -27,6 +27,7 @@ mod networks;
 mod pass;
 mod placement;
 mod pull;
+mod reschedule;
 mod tallies;
 mod unknown;
 mod volumes;

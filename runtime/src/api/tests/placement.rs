@@ -78,11 +78,6 @@ async fn what_cannot_be_evaluated_is_refused_and_placed_nowhere() {
             "invalid reschedule policy: sometimes",
         ),
         (
-            json!({"Env": ["reschedule:on-node-failure"]}),
-            501,
-            "reschedule:on-node-failure is not supported",
-        ),
-        (
             json!({"HostConfig": {"Links": (0..1001).map(|n| n.to_string()).collect::<Vec<_>>()}}),
             400,
             "more than 1000 links, networks and volumes",
