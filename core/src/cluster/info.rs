@@ -339,6 +339,9 @@ impl ClusterInfo<'_> {
         push(&format!(" {}", engine.name()), engine.address.to_string());
         push("  └ ID", id);
         push("  └ Status", engine.state.to_string());
+        if self.cluster.is_drained(engine) {
+            push("  └ Drained", "yes (no new containers)".to_owned());
+        }
         push("  └ Containers", containers);
         push(
             "  └ Reserved CPUs",

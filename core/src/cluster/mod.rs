@@ -5,7 +5,7 @@
 //! its daemon's ID. Two addresses of one daemon are never shown as two engines, and nothing here or elsewhere is
 //! deleted because of such a double.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::address::HostPort;
@@ -63,6 +63,8 @@ pub struct Cluster {
     slots: BTreeMap<HostPort, u32>,
     next_slot: u32,
     index: Index,
+    /// Daemon IDs of engines that get no new containers.
+    drained: BTreeSet<String>,
 }
 
 /// What [`Cluster::admit`] found.
@@ -381,6 +383,17 @@ impl Cluster {
     pub fn remove_volume(&mut self, address: &HostPort, name: &str) -> bool {
         self.engine_mut(address)
             .is_ok_and(|engine| engine.volumes.remove(name).is_some())
+    }
+
+    /// Says which engines get no new containers, by the IDs of their daemons.
+    pub fn set_drained(&mut self, drained: BTreeSet<String>) {
+        self.drained = drained;
+    }
+
+    /// Whether the engine gets no new containers.
+    #[must_use]
+    pub fn is_drained(&self, engine: &Engine) -> bool {
+        self.drained.contains(engine.id())
     }
 
     /// The engine discovered at `address`.

@@ -1,4 +1,4 @@
-//! `swarm status`, `swarm step-down` and `swarm dev`.
+//! `swarm status`, `swarm step-down`, `swarm engine` and `swarm dev`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +39,26 @@ pub struct Client {
     pub timeout: Duration,
     /// Whether to print JSON.
     pub json: bool,
+}
+
+/// `swarm engine` as given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawEngine {
+    /// What to do, and with which engine.
+    pub arguments: Vec<String>,
+    /// The manager to ask.
+    pub client: RawClient,
+}
+
+/// What `swarm engine` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineOrder {
+    /// Whether the engine gets no new containers, or gets them again.
+    pub drain: bool,
+    /// Its name or ID.
+    pub engine: String,
+    /// The manager to ask.
+    pub client: Client,
 }
 
 /// `swarm dev` as given.
@@ -98,6 +118,23 @@ impl TryFrom<RawClient> for Client {
             endpoint: endpoint(&host)?,
             timeout,
             json: raw.json,
+        })
+    }
+}
+
+impl TryFrom<RawEngine> for EngineOrder {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawEngine) -> Result<Self, ConfigError> {
+        let (drain, engine) = match raw.arguments.as_slice() {
+            [word, engine] if word == "drain" && !engine.is_empty() => (true, engine),
+            [word, engine] if word == "activate" && !engine.is_empty() => (false, engine),
+            _ => return Err(ConfigError::EngineArguments),
+        };
+        Ok(Self {
+            drain,
+            engine: engine.clone(),
+            client: raw.client.try_into()?,
         })
     }
 }
@@ -167,6 +204,29 @@ mod tests {
                 .contains("not an address to connect to")
         );
         assert!(client(Some("ssh://h:1"), None).is_err());
+    }
+
+    #[test]
+    fn an_engine_is_drained_or_activated_by_its_name() {
+        let order = |arguments: &[&str]| {
+            let arguments = arguments.iter().map(ToString::to_string).collect();
+            let client = RawClient::default();
+            EngineOrder::try_from(RawEngine { arguments, client })
+                .map(|order| (order.drain, order.engine))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(order(&["drain", "n1"]), Ok((true, "n1".to_owned())));
+        assert_eq!(order(&["activate", "n1"]), Ok((false, "n1".to_owned())));
+        for wrong in [
+            &["drain"][..],
+            &["n1"],
+            &[],
+            &["drain", ""],
+            &["drain", "a", "b"],
+        ] {
+            let told = order(wrong).unwrap_err();
+            assert!(told.contains("'swarm engine drain NAME'"), "{told}");
+        }
     }
 
     #[test]

@@ -172,6 +172,11 @@ pub enum ConfigError {
     /// A listen address cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// `engine` was not told what to do.
+    #[error(
+        "say 'swarm engine drain NAME' or 'swarm engine activate NAME'; 'swarm status' lists the engines"
+    )]
+    EngineArguments,
     /// `status` and `step-down` were given an address nobody can connect to.
     #[error("--host {0:?} is not an address to connect to: use <ip>:<port> or unix://<path>")]
     Endpoint(String),

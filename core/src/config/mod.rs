@@ -12,7 +12,7 @@ mod listen;
 mod manage;
 mod placement;
 
-pub use client::{Client, Dev, Endpoint, RawClient, RawDev};
+pub use client::{Client, Dev, Endpoint, EngineOrder, RawClient, RawDev, RawEngine};
 pub use discovery::{DiscoveryConfig, RawDiscovery};
 pub use error::{ConfigError, Warning};
 pub use join::{Join, RawJoin};
@@ -33,7 +33,7 @@ pub mod defaults {
     pub const TTL: &str = "180s";
     /// `--delay` of `join`.
     pub const DELAY: &str = "0s";
-    /// `--timeout` of `list`, `status` and `step-down`.
+    /// `--timeout` of `list`, `status`, `step-down` and `engine`.
     pub const TIMEOUT: &str = "10s";
     /// `--replication-ttl`. Classic Swarm's was 20 s, which its store locks doubled.
     pub const REPLICATION_TTL: &str = "2s";

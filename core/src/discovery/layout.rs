@@ -10,7 +10,7 @@ const PATH_LEN_MAX: usize = 255;
 
 /// The keys of one cluster, as in spec/classic.md section 2.4, plus the lease of DESIGN.md section 3.
 ///
-/// With the default `kv.path` they are `<prefix>/docker/swarm/{nodes,leader,lease}`. With another `kv.path`, say
+/// With the default `kv.path` they are `<prefix>/docker/swarm/{nodes,leader,lease,drained}`. With another `kv.path`, say
 /// `a/blue`, the leader and the lease are `<prefix>/a/leader-blue` and `<prefix>/a/lease-blue`: two clusters that share
 /// a prefix and differ in `kv.path` fought over one leader in classic Swarm (defect H12).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct KeyLayout {
     nodes: String,
     leader: String,
     lease: String,
+    drained: String,
 }
 
 /// Why a text is not a path in a store.
@@ -58,6 +59,7 @@ impl KeyLayout {
             nodes: join(&[&prefix, &path]),
             leader: join(&[&prefix, parent, &format!("leader{suffix}")]),
             lease: join(&[&prefix, parent, &format!("lease{suffix}")]),
+            drained: join(&[&prefix, parent, &format!("drained{suffix}")]),
         })
     }
 
@@ -78,6 +80,12 @@ impl KeyLayout {
     #[must_use]
     pub fn engine(&self, engine: &HostPort) -> String {
         format!("{}/{engine}", self.nodes)
+    }
+
+    /// What the key of each drained engine starts with; its daemon's ID follows.
+    #[must_use]
+    pub fn drained_prefix(&self) -> String {
+        format!("{}/", self.drained)
     }
 
     /// The key where the primary's address stands for scripts and people. Information only.
@@ -125,12 +133,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn keys(prefix: &str, kv_path: &str) -> [String; 3] {
+    fn keys(prefix: &str, kv_path: &str) -> [String; 4] {
         let layout = KeyLayout::new(prefix, kv_path).unwrap();
         [
             layout.nodes_prefix(),
             layout.leader().to_owned(),
             layout.lease().to_owned(),
+            layout.drained_prefix(),
         ]
     }
 
@@ -141,7 +150,8 @@ mod tests {
             [
                 "nodes/docker/swarm/nodes/",
                 "nodes/docker/swarm/leader",
-                "nodes/docker/swarm/lease"
+                "nodes/docker/swarm/lease",
+                "nodes/docker/swarm/drained/"
             ]
         );
         assert_eq!(
@@ -149,7 +159,8 @@ mod tests {
             [
                 "docker/swarm/nodes/",
                 "docker/swarm/leader",
-                "docker/swarm/lease"
+                "docker/swarm/lease",
+                "docker/swarm/drained/"
             ]
         );
         let layout = KeyLayout::new("p/", KV_PATH_DEFAULT).unwrap();
@@ -164,9 +175,17 @@ mod tests {
     fn clusters_with_other_paths_under_one_prefix_share_no_key() {
         assert_eq!(
             keys("p", "a/blue"),
-            ["p/a/blue/", "p/a/leader-blue", "p/a/lease-blue"]
+            [
+                "p/a/blue/",
+                "p/a/leader-blue",
+                "p/a/lease-blue",
+                "p/a/drained-blue/"
+            ]
         );
-        assert_eq!(keys("", "blue"), ["blue/", "leader-blue", "lease-blue"]);
+        assert_eq!(
+            keys("", "blue"),
+            ["blue/", "leader-blue", "lease-blue", "drained-blue/"]
+        );
         assert_eq!(
             keys("p", "docker/swarm/nodes-staging")[1],
             "p/docker/swarm/leader-nodes-staging"

@@ -158,6 +158,16 @@ impl Scheduler {
             bound: dependency::bound(&nodes, request),
         };
         let mut refused = Vec::new();
+        nodes.retain(|node| {
+            let drained = cluster.is_drained(node.engine);
+            if drained {
+                refused.push(node.refusal(format!("engine {} is drained", node.engine.name())));
+            }
+            !drained
+        });
+        if nodes.is_empty() {
+            return Err(PlaceError::NoHealthy(refused));
+        }
         for (at, filter) in self.filters.iter().enumerate() {
             nodes = filter.apply(nodes, &scene, &mut refused);
             if nodes.is_empty() {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -59,6 +60,14 @@ impl Store for Registry {
     }
 
     async fn watch_engines(&self, _: &mut Cursor) -> Result<Vec<String>, StoreError> {
+        Err(unused())
+    }
+
+    async fn watch_drained(&self, _: &mut Cursor) -> Result<BTreeSet<String>, StoreError> {
+        Err(unused())
+    }
+
+    async fn set_drained(&self, _: &str, _: &str, _: bool) -> Result<(), StoreError> {
         Err(unused())
     }
 

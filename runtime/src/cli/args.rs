@@ -2,13 +2,14 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use swarm_core::config::{
-    RawClient, RawDev, RawDiscovery, RawJoin, RawList, RawManage, RawTls, defaults,
+    RawClient, RawDev, RawDiscovery, RawEngine, RawJoin, RawList, RawManage, RawTls, defaults,
 };
 
 use super::argv::UsageError;
 use super::env::Env;
 use super::help::{
-    APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, PLAIN_HELP, STATUS_EXIT, STEP_DOWN_EXIT,
+    APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, ENGINE_NOTES, PLAIN_HELP, STATUS_EXIT,
+    STEP_DOWN_EXIT,
 };
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
@@ -108,6 +109,13 @@ pub(super) enum Command {
         after_help = STEP_DOWN_EXIT
     )]
     StepDown(Client),
+    /// Stop giving new containers to an engine (drain), or give it some again (activate)
+    #[command(
+        override_usage = "swarm engine [OPTIONS] drain|activate NAME",
+        help_template = PLAIN_HELP,
+        after_help = ENGINE_NOTES
+    )]
+    Engine(Engine),
     /// Run a whole cluster on this machine to try it out
     #[command(override_usage = "swarm dev [OPTIONS]", help_template = PLAIN_HELP)]
     Dev(Dev),
@@ -268,6 +276,14 @@ pub(super) struct Client {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Engine {
+    #[arg(hide = true)]
+    arguments: Vec<String>,
+    #[command(flatten)]
+    client: Client,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Dev {
     /// how many managers to start, 1 to 9
     #[arg(long, value_name = "COUNT", default_value = defaults::DEV_MANAGERS)]
@@ -381,6 +397,15 @@ impl Client {
             docker_host: env.docker_host.clone(),
             timeout: self.timeout,
             json: self.json,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn raw(self, env: &Env) -> RawEngine {
+        RawEngine {
+            arguments: self.arguments,
+            client: self.client.raw(env),
         }
     }
 }

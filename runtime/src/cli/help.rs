@@ -57,6 +57,12 @@ pub(super) const STATUS_EXIT: &str = "Exit code:
   1    no primary can be reached, or the manager cannot be asked
 ";
 
+/// Ends the help of `engine`.
+pub(super) const ENGINE_NOTES: &str = "A drained engine gets no new containers; those it has stay and go on.
+Any manager of the cluster may be named, and all of them know it from the store, also after a failover.
+NAME is an engine's name or ID, as 'swarm status' and 'docker info' show it.
+";
+
 /// Ends the help of `step-down`.
 pub(super) const STEP_DOWN_EXIT: &str =
     "Any manager of the cluster may be named: it knows the primary.

@@ -19,7 +19,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 
 use clap::{CommandFactory, FromArgMatches};
-use swarm_core::config::{Client, ConfigError, Dev, Join, List, Manage, RawManage, Warning};
+use swarm_core::config::{
+    Client, ConfigError, Dev, EngineOrder, Join, List, Manage, RawManage, Warning,
+};
 use swarm_core::time::Wall;
 
 use crate::commands;
@@ -46,6 +48,8 @@ pub enum Command {
     Status(Client),
     /// `swarm step-down`
     StepDown(Client),
+    /// `swarm engine`
+    Engine(EngineOrder),
     /// `swarm dev`
     Dev(Dev),
 }
@@ -195,6 +199,9 @@ pub fn parse(
         Some(args::Command::StepDown(client)) => {
             Command::StepDown(Client::try_from(client.raw(env))?)
         }
+        Some(args::Command::Engine(engine)) => {
+            Command::Engine(EngineOrder::try_from(engine.raw(env))?)
+        }
         Some(args::Command::Dev(dev)) => Command::Dev(Dev::try_from(dev.raw())?),
     };
     Ok(Request::Run(Box::new(Invocation { command, log })))
@@ -204,7 +211,7 @@ fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyh
     let logs = match &invocation.command {
         Command::Manage(_) | Command::Join(_) | Command::Dev(_) => true,
         // What these print is for scripts.
-        Command::List(_) | Command::Status(_) | Command::StepDown(_) => false,
+        Command::List(_) | Command::Status(_) | Command::StepDown(_) | Command::Engine(_) => false,
     };
     if logs {
         crate::log::init(invocation.log, LogClock::of(platform))?;
@@ -245,6 +252,7 @@ async fn dispatch(
         Command::List(config) => commands::list(platform, config).await,
         Command::Status(config) => commands::status(platform, config).await,
         Command::StepDown(config) => commands::step_down(platform, config).await,
+        Command::Engine(order) => commands::engine(platform, order).await,
         Command::Dev(config) => commands::dev(platform, config).await,
     }
 }

@@ -286,6 +286,10 @@ fn help_is_printed_for_nobody_and_everybody() {
         ("create", "Usage: swarm create\n"),
         ("status", "Usage: swarm status [OPTIONS]\n"),
         ("step-down", "Usage: swarm step-down [OPTIONS]\n"),
+        (
+            "engine",
+            "Usage: swarm engine [OPTIONS] drain|activate NAME\n",
+        ),
         ("dev", "Usage: swarm dev [OPTIONS]\n"),
     ] {
         let text = printed(&format!("help {command}"));

@@ -4,6 +4,7 @@
 
 mod ask;
 mod dev;
+mod engine;
 mod join;
 mod list;
 mod manage;
@@ -13,6 +14,7 @@ mod step_down;
 mod store;
 
 pub use dev::dev;
+pub use engine::engine;
 pub use join::join;
 pub use list::list;
 pub use manage::{manage, until_stdin_ends};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::{Method, Request, Response, StatusCode};
 use swarm_core::election::Resignation;
 
+use super::drain::Drains;
 use super::peers::Peers;
 use super::report::Reporter;
-use super::status::{STATUS_PATH, STEP_DOWN_PATH};
+use super::status::{ACTIVATE_PATH, DRAIN_PATH, STATUS_PATH, STEP_DOWN_PATH};
 use crate::election::Elector;
 use crate::http::error::error;
 use crate::http::{Body, Handler, Peer, body};
@@ -20,6 +21,7 @@ pub(super) struct Front {
     pub(super) reporter: Arc<Reporter>,
     pub(super) peers: Option<Arc<Peers>>,
     pub(super) elector: Option<Arc<Elector>>,
+    pub(super) drains: Option<Arc<Drains>>,
 }
 
 impl Handler for Front {
@@ -32,7 +34,9 @@ impl Handler for Front {
             match (request.method().clone(), request.uri().path()) {
                 (Method::GET, STATUS_PATH) => self.status(&request, &peer),
                 (Method::POST, STEP_DOWN_PATH) => self.step_down(),
-                (_, STATUS_PATH | STEP_DOWN_PATH) => error(
+                (Method::POST, DRAIN_PATH) => self.drain(request.uri().query(), true).await,
+                (Method::POST, ACTIVATE_PATH) => self.drain(request.uri().query(), false).await,
+                (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH) => error(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "this path takes another method",
                 ),
@@ -57,6 +61,16 @@ impl Front {
                 response
             }
             Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, problem.to_string()),
+        }
+    }
+
+    async fn drain(&self, query: Option<&str>, drained: bool) -> Response<Body> {
+        match &self.drains {
+            Some(drains) => drains.set(query, drained).await,
+            None => error(
+                StatusCode::CONFLICT,
+                "this manager has no store to keep drained engines in: its discovery has to be consul://",
+            ),
         }
     }
 

@@ -27,6 +27,7 @@ use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
 use crate::store;
 
+mod drain;
 mod front;
 mod peers;
 mod placement;
@@ -36,6 +37,7 @@ pub mod status;
 
 pub use peers::{Peers, ask_status};
 
+use drain::Drains;
 use front::Front;
 use report::Reporter;
 
@@ -89,6 +91,10 @@ impl Manager {
         };
         let listeners = startup::listen(platform, &config.listen).await?;
         let engines = Engines::new(platform.clone(), client.clone(), engine_options(config));
+        let drains = match &store {
+            Some(store) => Some(Drains::start(platform, store.clone(), engines.clone()).await),
+            None => None,
+        };
         let elector = election
             .zip(store)
             .map(|(election, store)| Elector::start(platform, store, election));
@@ -98,6 +104,7 @@ impl Manager {
             instance,
             client: &client,
             engines: &engines,
+            drains,
         };
         let front = parts.assemble(elector.clone(), host, scheduler);
         let proxy = front.proxy.clone();
@@ -151,6 +158,7 @@ struct Parts<'a> {
     instance: &'a str,
     client: &'a Client,
     engines: &'a Engines,
+    drains: Option<Arc<Drains>>,
 }
 
 impl Parts<'_> {
@@ -216,6 +224,7 @@ impl Parts<'_> {
             reporter,
             peers,
             elector,
+            drains: self.drains.clone(),
         })
     }
 

@@ -102,6 +102,7 @@ impl Reporter {
             address: engine.address.to_string(),
             state: engine.state.to_string(),
             error: engine.error.clone(),
+            drained: cluster.is_drained(engine),
         };
         cluster.engines().map(one).collect()
     }

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 pub const STATUS_PATH: &str = "/_swarm/status";
 /// The path that asks a manager to step down (`POST`).
 pub const STEP_DOWN_PATH: &str = "/_swarm/step-down";
+/// The path that says an engine is to get no new containers, with `?engine=<name or ID>` (`POST`).
+pub const DRAIN_PATH: &str = "/_swarm/drain";
+/// The path that takes [`DRAIN_PATH`] back (`POST`).
+pub const ACTIVATE_PATH: &str = "/_swarm/activate";
 /// Names the manager that asks for a status, so that the one asked knows of it.
 pub const MEMBER_HEADER: &str = "x-swarm-member";
 /// Proves that the asking manager reads the same lease record.
@@ -65,4 +69,7 @@ pub struct EngineStatus {
     pub state: String,
     /// The last error, if any.
     pub error: Option<String>,
+    /// Whether it gets no new containers.
+    #[serde(default)]
+    pub drained: bool,
 }

@@ -1,5 +1,6 @@
 //! The store: where managers compete for the lease and engines are registered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads the registered engines, waiting for a change after `cursor` for a few seconds at most.
     async fn watch_engines(&self, cursor: &mut Cursor) -> Result<Vec<String>, StoreError>;
+
+    /// Reads the IDs of the drained engines, waiting for a change after `cursor` for a few seconds at most.
+    async fn watch_drained(&self, cursor: &mut Cursor) -> Result<BTreeSet<String>, StoreError>;
+
+    /// Puts an engine, by its ID, among the drained ones or takes it out; `name` is for people who look.
+    async fn set_drained(&self, id: &str, name: &str, drained: bool) -> Result<(), StoreError>;
 
     /// Registers an engine for `ttl`; called again before that to keep it.
     async fn register(&self, engine: &HostPort, ttl: Duration) -> Result<(), StoreError>;

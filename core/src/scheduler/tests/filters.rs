@@ -1,5 +1,7 @@
 //! Expressions, soft ones among them, slots, and what is said when no engine is left.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::ports::{on_host_network, publishes};
@@ -57,6 +59,25 @@ pub(super) fn put_with(
     let mut described = Described::new(id, id);
     change(&mut described);
     described.put(cluster, number);
+}
+
+#[test]
+fn a_drained_engine_gets_nothing_whatever_filters_there_are() {
+    // spec/classic.md section 10.5, E12
+    let mut cluster = labelled(&[&[], &[]]);
+    Described::new("a", "a").put(&mut cluster, 1);
+    cluster.set_drained(BTreeSet::from(["DAEMON0".to_owned()]));
+    let request = Request::default();
+    assert_eq!(fits(&cluster, &request), ["node-1"]);
+    let mut unfiltered = Scheduler::new(Strategy::Spread, Vec::new(), 0, Random::new(1));
+    let ranking = unfiltered.rank(&cluster, &request).unwrap();
+    assert_eq!(ranking.ranked.len(), 1);
+    cluster.set_drained(["DAEMON0", "DAEMON1"].map(str::to_owned).into());
+    let error = rank(&cluster, &request).unwrap_err().to_string();
+    let told = "No healthy node available in the cluster (node-0: engine node-0 is drained; node-1: engine node-1 is drained)";
+    assert_eq!(error, told);
+    // What is there stays.
+    assert!(cluster.container("a").is_ok());
 }
 
 #[test]

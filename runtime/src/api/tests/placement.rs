@@ -167,6 +167,36 @@ async fn endpoints_lose_the_engine_in_their_name_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_drained_engine_keeps_what_it_has_and_gets_nothing_new() {
+    // spec/classic.md section 10.5, E12
+    let rig = Rig::new(2).await;
+    let body = json!({"Image": "alpine", "Env": ["constraint:node==node-0"]});
+    rig.placed("w1", &body).await;
+    let id = rig.doubles[0].id();
+    let drain = |ids: &[&String]| {
+        let drained = ids.iter().map(ToString::to_string).collect();
+        rig.api.fleet.cluster().write().set_drained(drained);
+    };
+    drain(&[&id]);
+    let reply = rig.place("w2", &body).await;
+    assert_eq!(reply.status, 500);
+    assert!(
+        reply.message().contains("engine node-0 is drained"),
+        "{reply:?}"
+    );
+    let free = rig.placed("w3", &json!({"Image": "alpine"})).await;
+    assert_eq!(free["Node"]["Name"], "node-1");
+    assert_eq!(rig.names("all=1").await.len(), 2);
+    let info = rig.ask("GET", "/v1.41/info").await.json();
+    let lines = info["SystemStatus"].as_array().unwrap();
+    let drained = json!(["  └ Drained", "yes (no new containers)"]);
+    assert_eq!(lines.iter().filter(|line| **line == drained).count(), 1);
+    drain(&[]);
+    rig.placed("w2", &body).await;
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn a_port_is_given_once_on_each_engine() {
     let rig = Rig::new(2).await;
     let body = json!({"Image": "alpine", "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}});

@@ -220,7 +220,11 @@ fn engines(engines: &[EngineStatus]) -> String {
             &engine.name
         };
         let error = engine.error.as_deref().unwrap_or("-");
-        rows.push(row([name, &engine.address, &engine.state, error]));
+        let state = match engine.drained {
+            true => format!("{}, drained", engine.state),
+            false => engine.state.clone(),
+        };
+        rows.push(row([name, &engine.address, &state, error]));
     }
     table(&rows)
 }

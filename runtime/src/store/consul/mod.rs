@@ -2,6 +2,7 @@
 //!
 //! The request types are those of `consulrs`; they are executed by a transport of our own over the platform.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,6 +227,37 @@ impl Store for Consul {
         Ok(entries
             .map(|pair| String::from_utf8_lossy(&value_of(pair)).into_owned())
             .collect())
+    }
+
+    async fn watch_drained(&self, cursor: &mut Cursor) -> Result<BTreeSet<String>, StoreError> {
+        let prefix = self.layout.drained_prefix();
+        let request = ReadKeyRequest {
+            key: prefix.clone(),
+            recurse: Some(true),
+            ..ReadKeyRequest::default()
+        };
+        let pairs = self.watch(cursor, request).await?;
+        let ids = pairs
+            .iter()
+            .filter_map(|pair| pair.key.strip_prefix(&prefix));
+        Ok(ids.filter(|id| !id.is_empty()).map(str::to_owned).collect())
+    }
+
+    async fn set_drained(&self, id: &str, name: &str, drained: bool) -> Result<(), StoreError> {
+        let key = format!("{}{id}", self.layout.drained_prefix());
+        if drained {
+            let request = SetKeyRequest {
+                key,
+                value: name.as_bytes().to_vec(),
+                ..SetKeyRequest::default()
+            };
+            return self.write().execute(request).await.map(|_| ());
+        }
+        let request = DeleteKeyRequest {
+            key,
+            ..DeleteKeyRequest::default()
+        };
+        self.write().execute(request).await.map(|_| ())
     }
 
     async fn register(&self, engine: &HostPort, ttl: Duration) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! The store contract, over loopback connections to the Consul double.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -258,4 +259,32 @@ async fn only_a_held_lock_counts_as_a_classic_primary() {
         (&entry.value[..], entry.flags),
         (&b"m1:4000"[..], CLASSIC_FLAGS)
     );
+}
+
+#[tokio::test]
+async fn drained_engines_are_kept_by_id_and_followed() {
+    let bench = bench().await;
+    let mut cursor = Cursor::default();
+    assert_eq!(
+        bench.store.watch_drained(&mut cursor).await,
+        Ok(BTreeSet::new())
+    );
+    bench.store.set_drained("A:1", "n1", true).await.unwrap();
+    let one = BTreeSet::from(["A:1".to_owned()]);
+    assert_eq!(bench.store.watch_drained(&mut cursor).await, Ok(one));
+    // Engines that are registered are another listing.
+    let mut engines = Cursor::default();
+    assert_eq!(
+        bench.store.watch_engines(&mut engines).await,
+        Ok(Vec::new())
+    );
+    bench.store.set_drained("A:1", "n1", false).await.unwrap();
+    bench.store.set_drained("never", "n2", false).await.unwrap();
+    assert_eq!(
+        bench.store.watch_drained(&mut cursor).await,
+        Ok(BTreeSet::new())
+    );
+    for stop in bench.stops {
+        stop.stop().await;
+    }
 }

@@ -38,6 +38,7 @@ fn silent(number: u8) -> Found {
 
 fn engine(name: &str, error: Option<&str>) -> EngineStatus {
     EngineStatus {
+        drained: false,
         name: name.to_owned(),
         address: "10.0.1.1:2375".to_owned(),
         state: if error.is_some() {
