@@ -114,6 +114,10 @@ fn knobs(now: &Knobs) -> Vec<String> {
             format!(".refresh({})", time(now.refresh_ms)),
         ),
         if_differs(
+            now.reschedule_grace_ms != usual.reschedule_grace_ms,
+            format!(".grace({})", time(now.reschedule_grace_ms)),
+        ),
+        if_differs(
             now.tick_ms != usual.tick_ms,
             format!(".tick({})", time(now.tick_ms)),
         ),
@@ -139,6 +143,10 @@ fn workload(now: &Workload) -> Vec<String> {
         if_differs(
             now.uploaders != usual.uploaders,
             format!(".uploaders({})", now.uploaders),
+        ),
+        if_differs(
+            now.movers != usual.movers,
+            format!(".movers({})", now.movers),
         ),
         if_differs(
             now.pace_ms != usual.pace_ms,

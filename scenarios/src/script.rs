@@ -264,6 +264,11 @@ impl Script {
         self.plan(|plan| plan.knobs.refresh_ms = millis(interval))
     }
 
+    /// `--cluster-opt swarm.reschedule.grace`.
+    pub fn grace(self, grace: Duration) -> Self {
+        self.plan(|plan| plan.knobs.reschedule_grace_ms = millis(grace))
+    }
+
     /// The granularity of simulated time.
     pub fn tick(self, tick: Duration) -> Self {
         self.plan(|plan| plan.knobs.tick_ms = millis(tick))
@@ -290,6 +295,11 @@ impl Script {
     /// Clients that upload archives.
     pub fn uploaders(self, uploaders: u8) -> Self {
         self.plan(|plan| plan.workload.uploaders = uploaders)
+    }
+
+    /// Clients whose containers are to be moved when their engine fails.
+    pub fn movers(self, movers: u8) -> Self {
+        self.plan(|plan| plan.workload.movers = movers)
     }
 
     /// Clients wait so long between two requests.

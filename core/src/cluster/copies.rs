@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::container::{Container, SWARM_ID_LABEL};
+use super::container::{Container, SHORT_ID, SWARM_ID_LABEL};
 use super::{Cluster, Engine};
 
 /// The label of a container that was made in place of others.
@@ -81,6 +81,20 @@ impl Move {
         let is_own = labels.get(SWARM_ID_LABEL) == Some(&own.of) && own.image == image;
         is_own.then_some(own)
     }
+}
+
+/// The name of a former copy that gave way to a newer one; whoever starts it under this name means to.
+#[must_use]
+pub fn retired_name(container: &Container) -> String {
+    let short = container.id.get(..SHORT_ID).unwrap_or(&container.id);
+    format!("{}-moved-{short}", container.name())
+}
+
+/// Whether it has such a name.
+#[must_use]
+pub fn is_retired(container: &Container) -> bool {
+    let short = container.id.get(..SHORT_ID).unwrap_or(&container.id);
+    container.name().ends_with(&format!("-moved-{short}"))
 }
 
 /// The swarm ID that copies of a container have: its own one, or its ID if it was made past swarm.

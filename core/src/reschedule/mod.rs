@@ -22,7 +22,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-pub use sight::{Sight, Todo, Undecided};
+pub use sight::{Sight, Todo, Undecided, Why};
 
 /// How long an engine must have been down before its containers are moved, unless configured otherwise.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(30);

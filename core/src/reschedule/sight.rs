@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Work;
 use crate::address::HostPort;
-use crate::cluster::{Cluster, Container, Engine, Phase, is_unfinished};
+use crate::cluster::{Cluster, Container, Engine, Phase, is_retired, is_unfinished};
 
 /// The engines, and what there is to do, what matters most first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Todo {
     pub after: Vec<Arc<str>>,
 }
 
-/// A former copy runs and the newer one does not: somebody stopped that, or it ended.
+/// A former copy runs, and swarm leaves it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecided {
     /// The name of the engine of the former copy.
@@ -42,6 +42,17 @@ pub struct Undecided {
     pub newer_engine: String,
     /// The full ID of the newer one.
     pub newer: Arc<str>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why swarm leaves a former copy alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The newer one does not run: somebody stopped it, or it ended.
+    NewerStopped,
+    /// Its engine would remove it with all it has (`docker run --rm`).
+    WouldBeRemoved,
 }
 
 impl Sight {
@@ -95,22 +106,34 @@ impl Sight {
             }
             return;
         };
+        if is_retired(container) {
+            return;
+        }
         if container.is_untouched() {
-            self.todo(engine, container, Work::Remove, Vec::new());
-        } else if !container.is_running() {
+            return self.todo(engine, container, Work::Remove, Vec::new());
+        }
+        if !container.is_running() {
             if container.name() == newer.name() {
                 self.todo(engine, container, Work::Retire, Vec::new());
             }
-        } else if newer.is_running() && newer_engine.is_healthy() {
-            self.todo(engine, container, Work::Retire, Vec::new());
-        } else if !is_unfinished(newer) {
-            self.undecided.push(Undecided {
-                engine: engine.name().to_owned(),
-                id: container.id.clone(),
-                newer_engine: newer_engine.name().to_owned(),
-                newer: newer.id.clone(),
-            });
+            return;
         }
+        let why = if container.host.auto_remove {
+            Why::WouldBeRemoved
+        } else if newer.is_running() && newer_engine.is_healthy() {
+            return self.todo(engine, container, Work::Retire, Vec::new());
+        } else if is_unfinished(newer) {
+            return;
+        } else {
+            Why::NewerStopped
+        };
+        self.undecided.push(Undecided {
+            engine: engine.name().to_owned(),
+            id: container.id.clone(),
+            newer_engine: newer_engine.name().to_owned(),
+            newer: newer.id.clone(),
+            why,
+        });
     }
 
     fn todo(&mut self, engine: &Engine, container: &Container, work: Work, after: Vec<Arc<str>>) {

@@ -273,9 +273,32 @@ fn former_copies_on_an_engine_that_returns_give_way_and_live_ones_stay() {
         id: "stopped".into(),
         newer_engine: "node-1".to_owned(),
         newer: "stopped2".into(),
+        why: Why::NewerStopped,
     });
     world.input(Input::Stirred);
     assert_eq!(world.told, [undecided]);
+}
+
+#[test]
+fn a_former_copy_that_was_retired_or_would_vanish_is_left_alone() {
+    let mut world = World::new(3);
+    for (id, name, remove) in [
+        ("retired", "web-moved-retired", false),
+        ("brief", "brief", true),
+    ] {
+        let mut old = policy(id);
+        old.entry["Names"] = json!([format!("/{name}")]);
+        old.inspect["HostConfig"]["AutoRemove"] = remove.into();
+        old.put(&mut world.cluster, 0);
+        copy(&format!("{id}2"), id, "running").put(&mut world.cluster, 1);
+    }
+    world.input(Input::Stirred);
+    assert_eq!(world.jobs(), []);
+    let told = world.told.iter().filter_map(|effect| match effect {
+        Effect::Undecided(one) => Some((&*one.id, one.why)),
+        Effect::Look | Effect::Start(_) | Effect::Held { .. } | Effect::Failed { .. } => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [("brief", Why::WouldBeRemoved)]);
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {

@@ -69,7 +69,7 @@ impl Api {
     /// Asks every engine for the container called `name`, and takes it into the view where it is found.
     ///
     /// # Errors
-    /// When it was not found and an engine did not answer, which may have it.
+    /// When it was not found and an engine did not answer, which may have it, or was never seen at all.
     pub(super) async fn look_for(
         &self,
         name: &str,
@@ -81,7 +81,12 @@ impl Api {
             return Ok(());
         };
         let path = Route::Container(reference, ContainerAction::Inspect).path(None);
-        let targets = healthy_targets(&self.fleet.cluster().read(), version);
+        let (targets, unseen) = {
+            let cluster = self.fleet.cluster().read();
+            let unseen = cluster.engines().find(|engine| engine.specs.is_none());
+            let unseen = unseen.map(|engine| engine.address.clone());
+            (healthy_targets(&cluster, version), unseen)
+        };
         let asked: Vec<BoxFuture<'_, Result<Option<()>, ApiError>>> = targets
             .into_iter()
             .map(|target| {
@@ -90,9 +95,16 @@ impl Api {
                     as BoxFuture<'_, Result<Option<()>, ApiError>>
             })
             .collect();
-        match first_found(asked).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(ApiError::new(
+        match (first_found(asked).await, unseen) {
+            (Ok(None), Some(engine)) => Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!(
+                    "container {name} is not known here and may be on engine {engine}, which has not answered since this \
+                     manager started"
+                ),
+            )),
+            (Ok(_), _) => Ok(()),
+            (Err(error), _) => Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!(
                     "container {name} is not known here and may be on an engine that does not answer: {error}"

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use swarm_core::address::HostPort;
 use swarm_core::api::Query;
-use swarm_core::cluster::{Cluster, Container, Engine, Move, SHORT_ID};
+use swarm_core::cluster::{Cluster, Container, Engine, Move, retired_name};
 use swarm_core::reschedule::{Job, Outcome, Work};
 use swarm_core::testbed::{Mark, Mutant, planted, reach};
 
@@ -192,7 +192,7 @@ impl Api {
             let path = format!("/containers/{id}/start");
             let (status, text) = self.post(job, &copy.target, &path, "", None).await?;
             self.fleet.refresh_container(engine, id).await;
-            if !is_done(status) {
+            if !status.is_success() && status != StatusCode::NOT_MODIFIED {
                 let reason = message_in(&text);
                 let text = format!(
                     "container {id} on {} does not start: {reason}",
@@ -264,7 +264,7 @@ impl Api {
 
     /// Two copies live: the older one is stopped and kept under another name, so that nothing it has is lost.
     async fn retire(&self, job: &Job) -> Result<(), ApiError> {
-        let Some(former) = Former::find(&self.fleet.cluster().read(), job) else {
+        let Some(former) = self.look_at_both(job).await else {
             return Ok(());
         };
         let (target, container) = (&former.old.target, &former.old.container);
@@ -273,25 +273,16 @@ impl Api {
             if !former.newer_runs {
                 return Ok(());
             }
-            let path = format!("/containers/{}/stop", job.id);
-            let (status, text) = self.post(job, target, &path, "", None).await?;
-            self.fleet.refresh_container(&job.engine, &job.id).await;
-            if !is_done(status) {
-                let text = format!("cannot stop it on {}: {}", target.name, message_in(&text));
-                return Err(ApiError::new(status, text));
-            }
+            // Or its engine would start it again.
+            let never = json!({"RestartPolicy": {"Name": "no"}});
+            self.change_former(job, target, "update", "", Some(&never))
+                .await?;
+            self.change_former(job, target, "stop", "", None).await?;
         }
-        let name = format!("{}-moved-{}", container.name(), short(&job.id));
-        if container.name() == former.newer_name {
-            let path = format!("/containers/{}/rename", job.id);
-            let query = Query::default().with("name", &name);
-            let (status, text) = self.post(job, target, &path, query.as_str(), None).await?;
-            self.fleet.refresh_container(&job.engine, &job.id).await;
-            if !is_done(status) {
-                let text = format!("cannot rename it on {}: {}", target.name, message_in(&text));
-                return Err(ApiError::new(status, text));
-            }
-        }
+        let name = retired_name(container);
+        let query = Query::default().with("name", &name);
+        self.change_former(job, target, "rename", query.as_str(), None)
+            .await?;
         reach(Mark::FormerRetired);
         tracing::warn!(
             engine = %target.name,
@@ -304,6 +295,37 @@ impl Api {
              kept and can be removed when nothing in it is needed"
         );
         Ok(())
+    }
+
+    /// The former copy and the newer one, which is read anew: nothing is stopped on hearsay.
+    async fn look_at_both(&self, job: &Job) -> Option<Former> {
+        let found = Former::find(&self.fleet.cluster().read(), job)?;
+        self.fleet
+            .refresh_container(&found.newer_address, &found.newer_id)
+            .await;
+        Former::find(&self.fleet.cluster().read(), job)
+    }
+
+    async fn change_former(
+        &self,
+        job: &Job,
+        target: &Target,
+        action: &str,
+        query: &str,
+        content: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        let path = format!("/containers/{}/{action}", job.id);
+        let (status, text) = self.post(job, target, &path, query, content).await?;
+        self.fleet.refresh_container(&job.engine, &job.id).await;
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(());
+        }
+        let text = format!(
+            "cannot {action} it on {}: {}",
+            target.name,
+            message_in(&text)
+        );
+        Err(ApiError::new(status, text))
     }
 
     /// Sends a change of swarm's own and reads the answer.
@@ -378,7 +400,7 @@ impl Old {
 struct Former {
     old: Old,
     newer_id: String,
-    newer_name: String,
+    newer_address: HostPort,
     newer_engine: String,
     newer_runs: bool,
 }
@@ -389,19 +411,10 @@ impl Former {
         let (engine, newer) = cluster.successor(&old.container)?;
         Some(Self {
             newer_id: newer.id.to_string(),
-            newer_name: newer.name().to_owned(),
+            newer_address: engine.address.clone(),
             newer_engine: engine.name().to_owned(),
             newer_runs: newer.is_running() && engine.is_healthy(),
             old,
         })
     }
-}
-
-/// Whether a change is as wanted, done now or before.
-fn is_done(status: StatusCode) -> bool {
-    status.is_success() || status == StatusCode::NOT_MODIFIED
-}
-
-fn short(id: &str) -> &str {
-    id.get(..SHORT_ID).unwrap_or(id)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use swarm_core::cluster::MOVE_LABEL;
 use swarm_core::engine::Event;
 use swarm_core::machine::Machine;
-use swarm_core::reschedule::{Effect, Input, Rescheduler, Sight, Undecided};
+use swarm_core::reschedule::{Effect, Input, Rescheduler, Sight, Undecided, Why};
 use swarm_core::time::Mono;
 use swarm_core::watch;
 
@@ -87,14 +87,18 @@ fn warn_of_undecided(two: &Undecided) {
         id,
         newer_engine,
         newer,
+        why,
     } = two;
+    let why = match why {
+        Why::NewerStopped => "the newer one does not run: start it or remove one of them",
+        Why::WouldBeRemoved => "it was made with --rm and would be lost: stop one of them",
+    };
     tracing::warn!(
         container = %id,
         engine,
         newer = %newer,
         newer_engine,
-        "A container that was moved runs where it was, and the newer one does not run: start the newer one or remove one \
-         of them"
+        "A container that was moved still runs where it was, and {why}"
     );
 }
 

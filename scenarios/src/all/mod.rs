@@ -19,6 +19,7 @@ mod partitions;
 mod paths;
 mod pauses;
 mod processes;
+mod rescheduling;
 mod sizes;
 mod store_data;
 mod store_outages;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scenario> {
         paths::tell(),
         pauses::tell(),
         processes::tell(),
+        rescheduling::tell(),
         sizes::tell(),
         store_data::tell(),
         store_outages::tell(),

@@ -65,6 +65,11 @@ impl Script {
         self.op(Op::ClockJump { host, ms })
     }
 
+    /// `swarm engine drain`.
+    pub fn drain(self, host: Host) -> Self {
+        self.op(Op::Drain { host })
+    }
+
     /// An engine's event streams break off.
     pub fn cut_events(self, host: Host) -> Self {
         self.op(Op::CutEvents { host })

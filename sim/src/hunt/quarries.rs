@@ -8,7 +8,7 @@ use crate::plan::{
 };
 
 /// Every planted bug that breaks a promise.
-pub const QUARRIES: [Quarry; 29] = [
+pub const QUARRIES: [Quarry; 31] = [
     lab(
         Mutant::LeaseFromAnswer,
         10,
@@ -128,6 +128,22 @@ pub const QUARRIES: [Quarry; 29] = [
             "what a create left behind that arrived after its repetition is not removed",
         )
     },
+    Quarry {
+        ground: engine_blinks,
+        ..world(
+            Mutant::MovesAtOnce,
+            2,
+            "what an engine had is moved as soon as it does not answer",
+        )
+    },
+    Quarry {
+        ground: engine_fails_before_the_lease_ends,
+        ..world(
+            Mutant::ReschedulesOutsideLease,
+            4,
+            "a manager moves containers also when it is no longer the primary",
+        )
+    },
     lab(
         Mutant::LiesAboutOutcome,
         60,
@@ -197,6 +213,7 @@ fn changes_under_load(seed: u64) -> Plan {
             streams: 3,
             attachers: 3,
             uploaders: 0,
+            movers: 0,
             pace_ms: 50,
         },
         knobs: Knobs {
@@ -241,6 +258,39 @@ fn creates_arrive_late(seed: u64) -> Plan {
         (1_300, 5_000, primary_cut_off(Host::Store(1))),
     ];
     one_engine(seed, 8, Fault::numbered(troubles))
+}
+
+/// In the world: an engine is away for less than the grace period.
+fn engine_blinks(seed: u64) -> Plan {
+    let away = Op::Kill {
+        host: Host::Engine(1),
+        guard: true,
+    };
+    moving(seed, 15_000, Fault::numbered([(1_000, 9_000, away)]))
+}
+
+/// In the world: an engine fails, and before its containers may be moved the primary is cut off from the store.
+fn engine_fails_before_the_lease_ends(seed: u64) -> Plan {
+    let away = Op::Kill {
+        host: Host::Engine(1),
+        guard: true,
+    };
+    let troubles = [
+        (1_000, 25_000, away),
+        (2_000, 24_000, primary_cut_off(Host::Store(1))),
+    ];
+    moving(seed, 6_000, Fault::numbered(troubles))
+}
+
+/// A world with containers that are to be moved.
+fn moving(seed: u64, grace_ms: u64, faults: Vec<Fault>) -> Plan {
+    let mut plan = one_engine(seed, 0, faults);
+    plan.topology.engines = 3;
+    plan.workload.movers = 3;
+    plan.knobs.refresh_ms = 1_000;
+    plan.knobs.reschedule_grace_ms = grace_ms;
+    plan.phases.recovery_ms = 40_000;
+    plan
 }
 
 /// What goes between the primary and `to` arrives when the cut is over.

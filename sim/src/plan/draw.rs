@@ -170,6 +170,7 @@ fn knobs(tier: Tier, mask: &Mask, topology: Topology, random: &mut Random) -> Kn
         latency_min_us,
         latency_max_us,
         loss_per_mille: u16::try_from(loss).unwrap_or(0),
+        reschedule_grace_ms: plain.reschedule_grace_ms,
         refresh_ms: pick(random, &[500, 2_000, 30_000], plain.refresh_ms),
         tick_ms: match tier {
             Tier::Lab => plain.tick_ms,
@@ -195,6 +196,7 @@ fn workload(tier: Tier, random: &mut Random) -> Workload {
             streams: some(1),
             attachers: some(1),
             uploaders: some(1),
+            movers: 0,
             pace_ms: pick(random, &[20, 50, 100, 250, 500], 100),
         },
     }

@@ -110,6 +110,7 @@ impl Op {
             Self::DeleteRecord => "delete-record",
             Self::Usurp => "usurp",
             Self::Scribble => "scribble",
+            Self::Drain { .. } => "drain",
             Self::CutEvents { .. } => "cut-events",
         }
     }
@@ -124,7 +125,7 @@ impl Op {
                 Family::Engine
             }
             Self::Kill { .. } | Self::PowerLoss { .. } => Family::Process,
-            Self::Terminate { .. } | Self::StepDown { .. } => Family::Operator,
+            Self::Terminate { .. } | Self::StepDown { .. } | Self::Drain { .. } => Family::Operator,
             Self::Pause { .. } | Self::Freeze { .. } | Self::Slow { .. } => Family::Pause,
             Self::Cut { .. } | Self::Isolate { .. } | Self::Split { .. } => Family::Link,
             Self::Delay { .. } | Self::Flap { .. } | Self::Chop { .. } => Family::Path,
@@ -173,6 +174,7 @@ impl Op {
                 | Self::Renumber
                 | Self::DeleteRecord
                 | Self::Scribble
+                | Self::Drain { .. }
                 | Self::CutEvents { .. }
         )
     }
@@ -193,6 +195,7 @@ impl Op {
             | Self::Rate { host, .. }
             | Self::WallStep { host, .. }
             | Self::ClockJump { host, .. }
+            | Self::Drain { host }
             | Self::CutEvents { host } => vec![host],
             Self::Cut { from, to, .. }
             | Self::Delay { from, to, .. }

@@ -257,6 +257,12 @@ impl Plan {
             "100 to 600000",
         )?;
         fits(
+            "reschedule_grace_ms",
+            knobs.reschedule_grace_ms,
+            0..=600_000,
+            "at most 600000",
+        )?;
+        fits(
             "loss_per_mille",
             knobs.loss_per_mille.into(),
             0..=500,

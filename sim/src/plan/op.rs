@@ -186,6 +186,11 @@ pub enum Op {
     Usurp,
     /// Somebody writes something that is no record over the lease record. Outside the model.
     Scribble,
+    /// An operator drains an engine, for good: it gets no new containers.
+    Drain {
+        /// Which engine.
+        host: Host,
+    },
     /// All event streams of an engine break off.
     CutEvents {
         /// Which engine.

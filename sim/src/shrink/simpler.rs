@@ -40,7 +40,7 @@ pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
 /// Fewer clients.
 pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
     let now = plan.workload;
-    let fewer: [fn(&mut Workload); 6] = [
+    let fewer: [fn(&mut Workload); 7] = [
         |workload| {
             let pace_ms = workload.pace_ms;
             *workload = Workload {
@@ -49,6 +49,7 @@ pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
                 streams: 0,
                 attachers: 0,
                 uploaders: 0,
+                movers: 0,
                 pace_ms,
             };
         },
@@ -57,6 +58,7 @@ pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
         |workload| workload.streams = workload.streams.saturating_sub(1),
         |workload| workload.attachers = workload.attachers.saturating_sub(1),
         |workload| workload.uploaders = workload.uploaders.saturating_sub(1),
+        |workload| workload.movers = workload.movers.saturating_sub(1),
     ];
     fewer
         .into_iter()

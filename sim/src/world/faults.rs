@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use swarm::http::body;
 use swarm::http::client::{Client, ClientConfig};
-use swarm::manager::status::STEP_DOWN_PATH;
+use swarm::manager::status::{DRAIN_PATH, STEP_DOWN_PATH};
 use swarm::platform::{SharedPlatform, timeout};
 use swarm_models::consul::faults::Outage;
 
@@ -212,6 +212,7 @@ impl World {
                     self.stand(id, member, Stand::Frozen);
                 }
             }
+            Op::Drain { .. } => self.drain(host),
             Op::CutEvents { .. } => self.cut_events(host),
             _ => {}
         }
@@ -284,6 +285,27 @@ impl World {
         let Some(Role::Manager(n)) = self.role(host) else {
             return;
         };
+        self.ask_as_operator(n, STEP_DOWN_PATH);
+    }
+
+    /// An operator on the machine of some manager that runs drains an engine, as `swarm engine drain` does.
+    fn drain(&mut self, host: HostId) {
+        let running = self
+            .managers
+            .iter()
+            .find(|manager| self.is_running(manager.id));
+        let manager = running.and_then(|manager| self.role(manager.id));
+        let engine = self.slot(host).map(|slot| slot.name.clone());
+        if let (Some(Role::Manager(n)), Some(engine)) = (manager, engine) {
+            self.ask_as_operator(n, &format!("{DRAIN_PATH}?engine={engine}"));
+        }
+    }
+
+    /// Somebody on the machine of manager `n` posts to it.
+    fn ask_as_operator(&mut self, n: u8, path: &str) {
+        let Ok(path) = path.parse::<http::Uri>() else {
+            return;
+        };
         let machine = self.id_of(Role::Guard(n));
         let Some(slot) = machine.and_then(|id| self.slot(id)) else {
             return;
@@ -294,10 +316,10 @@ impl World {
             let client = Client::new(platform.clone(), ClientConfig::default());
             let mut request = Request::new(body::empty());
             *request.method_mut() = Method::POST;
-            *request.uri_mut() = http::Uri::from_static(STEP_DOWN_PATH);
+            *request.uri_mut() = path;
             let to = managers::address(n);
             let asked = client.send(&to, request);
-            // Whether it steps down shows; a refusal is an answer too.
+            // Whether it does what it is asked shows; a refusal is an answer too.
             let _ = timeout(platform.as_ref(), OPERATOR_PATIENCE, asked).await;
         };
         self.rouse(guard, Box::pin(ask));

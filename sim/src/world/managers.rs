@@ -196,6 +196,10 @@ pub(crate) fn config(plan: &Plan, n: u8, discovery: &RawDiscovery) -> Result<Man
         advertise: Some(address(n).to_string()),
         engine_refresh_min: millis(plan.knobs.refresh_ms),
         engine_refresh_max: millis(plan.knobs.refresh_ms.saturating_mul(2)),
+        cluster_options: vec![format!(
+            "swarm.reschedule.grace={}",
+            millis(plan.knobs.reschedule_grace_ms)
+        )],
         discovery: discovery.clone(),
         ..RawManage::default()
     };

@@ -142,7 +142,10 @@ impl World {
             seats: &seats,
             kinds: &kinds,
         };
-        let ledger: SharedLedger = Arc::new(Mutex::new(Ledger::new(witness.clone())));
+        let ledger: SharedLedger = Arc::new(Mutex::new(Ledger::new(
+            witness.clone(),
+            plan.knobs.reschedule_grace_ms,
+        )));
         let settled = settling.all(&mut sim, &ledger)?;
         let mut world = Self {
             tick: Duration::from_millis(plan.knobs.tick_ms),

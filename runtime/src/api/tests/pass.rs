@@ -384,3 +384,22 @@ async fn a18_a_wait_that_nobody_waits_for_ends_at_the_engine() {
         .await;
     rig.close().await;
 }
+
+#[tokio::test]
+async fn what_may_be_on_an_engine_that_a_new_primary_never_saw_is_not_said_to_be_missing() {
+    // spec/classic.md section 10.5, E20
+    let mut rig = Rig::new(2).await;
+    rig.create("web", &["top"]).await;
+    let address = rig.addresses[0].clone();
+    rig.engines.remove(&address);
+    rig.until("it has left", |cluster| cluster.engines().len() == 1)
+        .await;
+    rig.stops.remove(0).stop().await;
+    // A manager that starts now has it from discovery and cannot reach it.
+    rig.engines.add(&address);
+    let reply = rig.ask("GET", "/v1.41/containers/web/json").await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    let told = format!("may be on engine {address}, which has not answered");
+    assert!(reply.message().contains(&told), "{reply:?}");
+    rig.close().await;
+}

@@ -19,6 +19,7 @@ use crate::trace::{HostId, Kind};
 use crate::world::witness::SharedWitness;
 
 mod deeds;
+mod moves;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ mod trouble;
 mod tunnels;
 
 use deeds::Deed;
+use moves::Moves;
 use streams::Streams;
 use trouble::Trouble;
 use tunnels::Tunnels;
@@ -77,6 +79,7 @@ pub(crate) struct Ledger {
     late: BTreeSet<String>,
     served: BTreeMap<HostId, u64>,
     trouble: Trouble,
+    moves: Moves,
     streams: Streams,
     tunnels: Tunnels,
     /// When requests that wait were last looked at.
@@ -85,7 +88,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(witness: SharedWitness) -> Self {
+    pub(crate) fn new(witness: SharedWitness, grace_ms: u64) -> Self {
         Self {
             witness,
             history: History::default(),
@@ -99,6 +102,7 @@ impl Ledger {
             late: BTreeSet::new(),
             served: BTreeMap::new(),
             trouble: Trouble::default(),
+            moves: Moves::new(grace_ms),
             streams: Streams::default(),
             tunnels: Tunnels::default(),
             looked: 0,
@@ -250,6 +254,12 @@ impl Ledger {
     /// instant.
     pub(crate) fn fault(&mut self, now: u64, op: &Op, hosts: &[&str]) {
         self.trouble.fault(now, op, hosts);
+        self.moves.fault(now, op, hosts);
+    }
+
+    /// Containers that managers move on their own account.
+    pub(super) fn moves(&mut self) -> &mut Moves {
+        &mut self.moves
     }
 
     /// After each step: what the engines carried out, whether the answers are true, and who waits too long.
@@ -312,6 +322,9 @@ impl Ledger {
         if let Some((_, id)) = lost {
             let what = format!("the container of request {id} was acknowledged and is gone");
             self.fail(Property::ExactlyOnce, "lost", what);
+        }
+        if let Err((aspect, what)) = self.moves.finish(engines) {
+            self.fail(Property::ExactlyOnce, aspect, what);
         }
         if let Some(late) = self.late.first() {
             let what =

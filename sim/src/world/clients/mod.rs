@@ -28,6 +28,7 @@ mod asker;
 mod attacher;
 mod frames;
 mod ledger;
+mod mover;
 mod reader;
 mod stream;
 #[cfg(test)]
@@ -53,6 +54,8 @@ pub(crate) enum Kind {
     Attacher,
     /// Uploads archives.
     Uploader,
+    /// Keeps containers that move.
+    Mover,
 }
 
 /// One client process: where it lives and whom it talks to.
@@ -85,6 +88,7 @@ pub(crate) fn kinds(workload: &Workload) -> Vec<Kind> {
         (workload.streams, Kind::Stream),
         (workload.attachers, Kind::Attacher),
         (workload.uploaders, Kind::Uploader),
+        (workload.movers, Kind::Mover),
     ]
     .into_iter()
     .flat_map(|(count, kind)| std::iter::repeat_n(kind, usize::from(count)))
@@ -99,5 +103,6 @@ pub(crate) fn work(kind: Kind, host: ClientHost) -> BoxFuture<'static, ()> {
         Kind::Stream => Box::pin(stream::work(host)),
         Kind::Attacher => Box::pin(attacher::work(host)),
         Kind::Uploader => Box::pin(uploader::work(host)),
+        Kind::Mover => Box::pin(mover::work(host)),
     }
 }

@@ -12,6 +12,7 @@ const NOBODY: Workload = Workload {
     streams: 0,
     attachers: 0,
     uploaders: 0,
+    movers: 0,
     pace_ms: 50,
 };
 
@@ -22,6 +23,7 @@ const ALL: Workload = Workload {
     streams: 1,
     attachers: 2,
     uploaders: 1,
+    movers: 0,
     pace_ms: 100,
 };
 

@@ -49,6 +49,18 @@ impl Ledger {
             change: mutation.change,
             detail: mutation.detail.clone(),
         };
+        if deed.change == Change::Create
+            && let Err(what) = self.moves.may_place(now, engine)
+        {
+            self.fail(Property::OutcomeTruth, "drained", what);
+        }
+        if let Some(allowed) = self
+            .moves
+            .carried_out(now, engine, deed.container, mutation)
+        {
+            self.moved(engine, &deed, mutation, allowed);
+            return;
+        }
         let Some(id) = self.deeds.get(&deed).copied() else {
             let what = format!("{engine} carried out what nobody asked for: {deed}");
             self.fail(Property::OutcomeTruth, "unasked", what);
@@ -74,6 +86,27 @@ impl Ledger {
             | Change::Rename
             | Change::Exec
             | Change::Put => {}
+        }
+    }
+
+    /// A manager did something on its own account.
+    fn moved(
+        &mut self,
+        engine: &str,
+        deed: &Deed,
+        mutation: &Mutation,
+        allowed: Result<(), String>,
+    ) {
+        let mut witness = self.witness.lock();
+        let host = witness.trace.id_of(engine);
+        let key = deed.container;
+        witness.note(host, Kind::Applied, key, key, || format!("{deed} (moved)"));
+        drop(witness);
+        if let Err(what) = allowed {
+            self.fail(Property::ExactlyOnce, "moved", what);
+        }
+        if deed.change == Change::Create {
+            self.check_epoch(engine, key, mutation);
         }
     }
 
