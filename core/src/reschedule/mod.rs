@@ -22,7 +22,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-pub use sight::{Sight, Todo, Undecided, Why};
+pub use sight::{Sight, Todo, Undecided, Why, has_to_move};
 
 /// How long an engine must have been down before its containers are moved, unless configured otherwise.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(30);
@@ -253,7 +253,8 @@ impl Rescheduler {
             return false;
         }
         match todo.work {
-            Work::Remove | Work::Retire | Work::Finish => true,
+            Work::Remove | Work::Retire => true,
+            Work::Finish => !todo.after.iter().any(|old| self.running.contains(old)),
             Work::Move => {
                 let since = self.down.get(&todo.engine);
                 let long_enough = since.is_some_and(|since| self.now.since(*since) >= self.grace);

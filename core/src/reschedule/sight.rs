@@ -27,7 +27,7 @@ pub struct Todo {
     pub id: Arc<str>,
     /// What is to be done.
     pub work: Work,
-    /// The full IDs of containers it cannot be made without: those among them that are to be moved go first (E11).
+    /// The full IDs of containers whose jobs go first: those it cannot be made without (E11), and those it replaces.
     pub after: Vec<Arc<str>>,
 }
 
@@ -55,6 +55,26 @@ pub enum Why {
     WouldBeRemoved,
 }
 
+/// Whether an engine that failed has containers that are to be moved.
+#[must_use]
+pub fn has_to_move(cluster: &Cluster, engine: &HostPort) -> bool {
+    let failed = cluster.engine(engine).filter(|one| cluster.has_failed(one));
+    failed.is_some_and(|engine| {
+        let mut containers = engine.containers();
+        containers.any(|one| one.recipe.is_some() && is_to_be_moved(cluster, one))
+    })
+}
+
+/// Whether nobody has taken the place of a container of a failed engine, and it is not going anyway.
+fn is_to_be_moved(cluster: &Cluster, container: &Container) -> bool {
+    let goes = match container.state.phase {
+        Phase::Removing | Phase::Dead => true,
+        Phase::Exited => container.host.auto_remove,
+        Phase::Created | Phase::Running | Phase::Paused | Phase::Restarting => false,
+    };
+    !goes && !cluster.is_replaced(container)
+}
+
 impl Sight {
     /// Looks at the view. Walks over all containers once.
     #[must_use]
@@ -80,12 +100,7 @@ impl Sight {
     }
 
     fn lost(&mut self, cluster: &Cluster, engine: &Engine, container: &Container) {
-        let gone = match container.state.phase {
-            Phase::Removing | Phase::Dead => true,
-            Phase::Exited => container.host.auto_remove,
-            Phase::Created | Phase::Running | Phase::Paused | Phase::Restarting => false,
-        };
-        if gone || cluster.is_replaced(container) {
+        if !is_to_be_moved(cluster, container) {
             return;
         }
         let recipe = container.recipe.as_ref();
@@ -102,7 +117,10 @@ impl Sight {
     fn present(&mut self, cluster: &Cluster, engine: &Engine, container: &Container) {
         let Some((newer_engine, newer)) = cluster.successor(container) else {
             if is_unfinished(container) {
-                self.todo(engine, container, Work::Finish, Vec::new());
+                // Whoever makes the copy finishes it, too.
+                let moved = container.moved.iter().flat_map(|moved| moved.replaces());
+                let after = moved.map(|id| id.as_str().into()).collect();
+                self.todo(engine, container, Work::Finish, after);
             }
             return;
         };

@@ -249,6 +249,22 @@ fn a_move_that_was_begun_is_ended_from_what_is_there() {
 }
 
 #[test]
+fn a_copy_is_finished_by_the_job_that_made_it() {
+    let mut world = World::new(3);
+    policy("a").put(&mut world.cluster, 0);
+    world.fail(0);
+    assert!(has_to_move(&world.cluster, &address(0)));
+    world.pass(GRACE);
+    assert_eq!(world.jobs(), moves(&["a"]));
+    copy("a2", "a", "created").put(&mut world.cluster, 1);
+    assert!(!has_to_move(&world.cluster, &address(0)));
+    world.input(Input::Stirred);
+    assert_eq!(world.jobs(), []);
+    world.input(Input::Ended("a".into(), Outcome::Stopped));
+    assert_eq!(world.jobs(), [(Work::Finish, "a2".to_owned())]);
+}
+
+#[test]
 fn former_copies_on_an_engine_that_returns_give_way_and_live_ones_stay() {
     let mut world = World::new(3);
     policy("ran").put(&mut world.cluster, 0);

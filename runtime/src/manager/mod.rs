@@ -29,6 +29,7 @@ use crate::store;
 
 mod drain;
 mod front;
+mod leaving;
 mod peers;
 mod placement;
 mod report;
@@ -39,6 +40,7 @@ pub use peers::{Peers, ask_status};
 
 use drain::Drains;
 use front::Front;
+use leaving::Leaving;
 use report::Reporter;
 
 /// How long a stopping manager waits for requests that are under way.
@@ -260,12 +262,22 @@ fn follow_engines(
 ) {
     let mut changes = follow(platform, source, heartbeat);
     engines.limit_first_look();
+    let mut leaving = Leaving::new(platform, engines.clone());
     let task = async move {
-        while let Some(Change { added, removed, .. }) = changes.recv().await {
+        loop {
+            let change = tokio::select! {
+                biased;
+                change = changes.recv() => change,
+                () = leaving.look() => continue,
+            };
+            let Some(Change { added, removed, .. }) = change else {
+                return;
+            };
             for engine in &removed {
-                engines.remove(engine);
+                leaving.remove(engine);
             }
             for engine in &added {
+                leaving.stays(engine);
                 engines.add(engine);
             }
             engines.listed();

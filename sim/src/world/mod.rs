@@ -142,10 +142,7 @@ impl World {
             seats: &seats,
             kinds: &kinds,
         };
-        let ledger: SharedLedger = Arc::new(Mutex::new(Ledger::new(
-            witness.clone(),
-            plan.knobs.reschedule_grace_ms,
-        )));
+        let ledger: SharedLedger = Arc::new(Mutex::new(Ledger::new(witness.clone(), plan)));
         let settled = settling.all(&mut sim, &ledger)?;
         let mut world = Self {
             tick: Duration::from_millis(plan.knobs.tick_ms),

@@ -12,7 +12,7 @@ use swarm_core::time::nanos;
 use swarm_models::engine::{Change, Engine};
 
 use crate::history::{History, Nature, Told};
-use crate::plan::Op;
+use crate::plan::{Op, Plan};
 use crate::property::{Property, Violation};
 use crate::run::Answers;
 use crate::trace::{HostId, Kind};
@@ -88,7 +88,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(witness: SharedWitness, grace_ms: u64) -> Self {
+    pub(crate) fn new(witness: SharedWitness, plan: &Plan) -> Self {
         Self {
             witness,
             history: History::default(),
@@ -102,7 +102,7 @@ impl Ledger {
             late: BTreeSet::new(),
             served: BTreeMap::new(),
             trouble: Trouble::default(),
-            moves: Moves::new(grace_ms),
+            moves: Moves::new(plan),
             streams: Streams::default(),
             tunnels: Tunnels::default(),
             looked: 0,

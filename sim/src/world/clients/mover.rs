@@ -60,11 +60,11 @@ async fn make(asker: &Asker) -> Option<String> {
     Some(name)
 }
 
-/// It is there under its name, wherever it is.
+/// It is there under its name, wherever it is, unless its engine has left the cluster.
 async fn look(asker: &Asker, name: &str) {
     let path = format!("/v1.41/containers/{name}/json");
     let heard = asker.ask(Ask::get(path)).await;
-    if heard.told == Told::Rejected {
+    if heard.told == Told::Rejected && !asker.ledger().moves().may_be_out() {
         let what = format!(
             "container {name} was acknowledged and is not found by request {}: {}",
             heard.id,

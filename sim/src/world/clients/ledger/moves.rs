@@ -11,7 +11,7 @@ use swarm_core::cluster::MOVE_LABEL;
 use swarm_models::engine::{Change, Engine, Mutation, Phase};
 
 use super::KEY_LABEL;
-use crate::plan::{Family, Op};
+use crate::plan::{Family, Op, Plan};
 
 /// Trouble that was over longer ago does not excuse a move: a job is done within this.
 const JOB_MAX: u64 = 20_000_000_000;
@@ -34,15 +34,18 @@ pub(in super::super) struct Moves {
     copies: BTreeMap<String, BTreeSet<String>>,
     /// The last stretch of trouble of each engine.
     trouble: BTreeMap<String, (u64, u64)>,
+    /// Registrations can end.
+    agents: bool,
     /// A manager may not hear its engines, or its clock may err: nothing is said of early moves.
     blurred: bool,
     drained: BTreeMap<String, u64>,
 }
 
 impl Moves {
-    pub(super) fn new(grace_ms: u64) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            grace: grace_ms.saturating_mul(950_000),
+            grace: plan.knobs.reschedule_grace_ms.saturating_mul(950_000),
+            agents: plan.topology.agents,
             ..Self::default()
         }
     }
@@ -50,6 +53,11 @@ impl Moves {
     /// Request `id` asks for such a container.
     pub(in super::super) fn expect(&mut self, id: u64) {
         self.wanted.insert(id, false);
+    }
+
+    /// Whether an engine may have left the cluster, with all it has.
+    pub(in super::super) fn may_be_out(&self) -> bool {
+        self.agents && self.blurred
     }
 
     /// The client was told that the container of request `id` runs.

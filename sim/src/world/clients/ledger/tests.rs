@@ -27,7 +27,7 @@ impl Story {
         let time = TrueTime::default();
         let hosts = ["m1", "c1", "e1"].map(str::to_owned).to_vec();
         let witness = SharedWitness::new(&Plan::default(), Keep::Hash, hosts, time.clone());
-        let ledger = Ledger::new(witness.clone(), 30_000);
+        let ledger = Ledger::new(witness.clone(), &Plan::default());
         let mut story = Self {
             time,
             witness,
