@@ -9,6 +9,7 @@ mod foreign_clients;
 mod guide;
 mod placement;
 mod refusals;
+mod rescheduling;
 mod store_loss;
 mod user;
 mod world;
