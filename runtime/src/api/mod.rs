@@ -24,6 +24,7 @@ mod attempts;
 mod bodies;
 mod build;
 mod containers;
+mod copies;
 mod create;
 mod doubles;
 mod engine;

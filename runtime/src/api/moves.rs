@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use swarm_core::address::HostPort;
 use swarm_core::api::Query;
-use swarm_core::cluster::{Cluster, Container, Engine, Move, retired_name};
+use swarm_core::cluster::{Engine, Move, retired_name};
 use swarm_core::reschedule::{Job, Outcome, Work};
 use swarm_core::testbed::{Mark, Mutant, planted, reach};
 
@@ -19,6 +19,7 @@ use super::Api;
 use super::answer::{ApiError, message_in};
 
 use super::containers::id_in;
+use super::copies::{Former, Old};
 use super::create::Finished;
 use super::engine::{Target, uri, within, work};
 use super::plan::Plan;
@@ -353,68 +354,5 @@ impl Api {
         let status = response.status();
         let text = body::collect_limited(response.into_body(), ANSWER_BYTES_MAX).await?;
         Ok((status, text))
-    }
-}
-
-/// A container and its engine, as the view has them.
-struct Old {
-    target: Target,
-    container: Container,
-}
-
-impl Old {
-    /// The container of a job that is still to be moved.
-    fn find(cluster: &Cluster, job: &Job) -> Option<Self> {
-        let engine = cluster.engine(&job.engine)?;
-        let old = Self::at(cluster, &job.engine, &job.id)?;
-        let lost = cluster.has_failed(engine) && !cluster.is_replaced(&old.container);
-        lost.then_some(old)
-    }
-
-    fn at(cluster: &Cluster, engine: &HostPort, id: &str) -> Option<Self> {
-        let engine = cluster.engine(engine)?;
-        Some(Self {
-            target: Target::of(cluster, engine, None),
-            container: engine.container(id)?.clone(),
-        })
-    }
-
-    /// The networks of more than one engine it is in, each with an engine that answers.
-    fn global_networks(&self, cluster: &Cluster) -> Vec<(String, Target)> {
-        let own = cluster.engine(&self.target.address).map(Engine::networks);
-        let own = own.into_iter().flatten().filter(|network| {
-            let mut used = self.container.networks.iter();
-            !network.is_local() && used.any(|used| used.name == network.name)
-        });
-        own.filter_map(|network| {
-            let mut healthy = cluster.validated().filter(|engine| engine.is_healthy());
-            let engine =
-                healthy.find(|engine| engine.networks().any(|one| one.id == network.id))?;
-            Some((network.id.clone(), Target::of(cluster, engine, None)))
-        })
-        .collect()
-    }
-}
-
-/// A copy that another one has replaced.
-struct Former {
-    old: Old,
-    newer_id: String,
-    newer_address: HostPort,
-    newer_engine: String,
-    newer_runs: bool,
-}
-
-impl Former {
-    fn find(cluster: &Cluster, job: &Job) -> Option<Self> {
-        let old = Old::at(cluster, &job.engine, &job.id)?;
-        let (engine, newer) = cluster.successor(&old.container)?;
-        Some(Self {
-            newer_id: newer.id.to_string(),
-            newer_address: engine.address.clone(),
-            newer_engine: engine.name().to_owned(),
-            newer_runs: newer.is_running() && engine.is_healthy(),
-            old,
-        })
     }
 }
