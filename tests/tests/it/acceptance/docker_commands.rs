@@ -152,14 +152,14 @@ impl User<'_> {
         let folder = Scratch::new("copies")?;
         let (source, copy) = (folder.path().join("source"), folder.path().join("copy"));
         let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-        std::fs::write(&source, &bytes)?;
+        fs::write(&source, &bytes)?;
         self.ok(&["create", "--name", "box", "busybox", "true"])
             .await?;
         let source = source.to_str().context("path")?;
         self.ok(&["cp", source, "box:/tmp/file"]).await?;
         self.ok(&["cp", "box:/tmp/file", copy.to_str().context("path")?])
             .await?;
-        ensure!(std::fs::read(&copy)? == bytes, "the copy differs");
+        ensure!(fs::read(&copy)? == bytes, "the copy differs");
         self.ok(&["rm", "box"]).await?;
         Ok(())
     }
