@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod consul_double;
+mod defects;
 mod dependencies;
 mod dev;
 mod engine_view;
