@@ -9,8 +9,8 @@ use serde_json::{json, value::RawValue};
 use swarm_core::address::HostPort;
 use swarm_core::api::Query;
 use swarm_core::cluster::{
-    Cluster, ClusterInfo, Container, ContainerQuery, EngineState, EntryContext, HostInfo, NANO,
-    Resources, Role, Specs, write_rows,
+    Cluster, ClusterInfo, Container, ContainerQuery, EngineState, EntryContext, HostInfo, Listing,
+    NANO, Resources, Role, Specs,
 };
 use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::{Event, Node, entry_mark};
@@ -75,7 +75,7 @@ fn lists(c: &mut Criterion) {
     group.bench_function("find, order and write", |b| {
         b.iter(|| {
             let rows = cluster.list_containers(&all).expect("rows");
-            write_rows(&rows, NOW, &Default::default()).len()
+            Listing::new(&rows, NOW, Default::default()).whole().len()
         });
     });
     let one = query("all=1&filters=%7B%22name%22%3A%5B%22web-7-7%22%5D%7D");

@@ -58,11 +58,11 @@ impl Container {
         Ok(Self {
             entry: build_entry(&members, &names, &state, created, engine)?,
             id: listed.id.into(),
-            names,
-            image: config.image.unwrap_or_default(),
-            image_id: listed.image_id,
+            names: names.into_iter().map(String::into_boxed_str).collect(),
+            image: config.image.unwrap_or_default().into(),
+            image_id: listed.image_id.into(),
             created,
-            labels: config.labels.or(listed.labels).unwrap_or_default(),
+            labels: config.labels.or(listed.labels).unwrap_or_default().into(),
             state,
             networks: listed
                 .network_settings
@@ -70,8 +70,12 @@ impl Container {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|(name, network)| NetworkUse {
-                    name,
-                    id: network.unwrap_or_default().network_id.unwrap_or_default(),
+                    name: name.into(),
+                    id: network
+                        .unwrap_or_default()
+                        .network_id
+                        .unwrap_or_default()
+                        .into(),
                 })
                 .collect(),
             mounts: listed
@@ -90,8 +94,8 @@ impl Container {
                 .map(|port| Port {
                     private: port.private_port,
                     public: port.public_port,
-                    address: port.ip.unwrap_or_default(),
-                    kind: port.kind.unwrap_or_default(),
+                    address: port.ip.unwrap_or_default().into(),
+                    kind: port.kind.unwrap_or_default().into(),
                 })
                 .collect(),
             host: inspected
@@ -336,7 +340,7 @@ impl InspectedHost {
                 memory: positive(self.memory).max(positive(self.memory_reservation)),
                 nano_cpus,
             },
-            network_mode: self.network_mode.unwrap_or_default(),
+            network_mode: self.network_mode.unwrap_or_default().into(),
             // What an engine has accepted can be read; were it not, nothing could be said of that port.
             bindings: self
                 .port_bindings
@@ -353,7 +357,7 @@ impl InspectedHost {
                 .filter_map(|port| port.parse().ok())
                 .collect(),
             auto_remove: self.auto_remove,
-            isolation: self.isolation.unwrap_or_default(),
+            isolation: self.isolation.unwrap_or_default().into(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `GET /containers/json` over all engines (spec/classic.md section 4.4, with every filter of the Engine API honoured).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
+use std::sync::Arc;
 
 use super::container::{Container, Health, Phase, TASK_LABEL};
 use super::filters::{Filters, Patterns, QueryError};
@@ -18,6 +20,8 @@ pub struct ContainerQuery {
     since: Option<String>,
     /// Whether sizes are asked for; only the engines can tell them.
     pub size: bool,
+    /// Whether no filter is left that looks at a container.
+    unfiltered: bool,
     filters: Filters,
     health: BTreeSet<String>,
     exited: BTreeSet<i64>,
@@ -33,7 +37,7 @@ pub struct ContainerQuery {
 }
 
 /// A container and the engine it is on.
-pub type Row<'a> = (&'a Engine, &'a Container);
+pub type Row<'a> = (&'a Engine, &'a Arc<Container>);
 
 /// Every filter of the Engine API, and `node`.
 const KNOWN: [&str; 16] = [
@@ -112,6 +116,7 @@ impl ContainerQuery {
             full_names,
             ids: filters.patterns("id")?,
             nodes: filters.patterns("node")?,
+            unfiltered: filters.is_empty(),
             isolation: filters.patterns("isolation")?,
             filters,
         })
@@ -163,32 +168,33 @@ impl Cluster {
     /// # Errors
     /// When `before` or `since` names no container.
     pub fn list_containers(&self, query: &ContainerQuery) -> Result<Vec<Row<'_>>, QueryError> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
         let before = self.bounds(query.before.as_deref(), &query.filters, "before")?;
         let since = self.bounds(query.since.as_deref(), &query.filters, "since")?;
-        for engine in self.validated() {
-            if !query.nodes.pass([engine.name(), engine.id()]) {
-                continue;
-            }
-            let ancestors = query
-                .filters
-                .has("ancestor")
-                .then(|| ancestors(engine, &query.filters));
-            let wanted = engine.containers().filter(|container| {
-                before.iter().all(|bound| order(container) > *bound)
-                    && since.iter().all(|bound| order(container) < *bound)
-                    && ancestors
-                        .as_ref()
-                        .is_none_or(|images| images.contains(container.image_id.as_str()))
-                    && query.wants(engine, container)
-            });
-            rows.extend(wanted.map(|container| (engine, container)));
-        }
-        rows.sort_by(|(_, a), (_, b)| order(a).cmp(&order(b)));
-        if query.limit > 0 {
-            rows.truncate(query.limit);
-        }
-        Ok(rows)
+        let of_ancestor = query.filters.has("ancestor");
+        let engines: BTreeMap<u32, (&Engine, Option<BTreeSet<&str>>)> = self
+            .engines
+            .iter()
+            .filter(|(_, engine)| engine.specs.is_some())
+            .filter(|(_, engine)| query.nodes.pass([engine.name(), engine.id()]))
+            .map(|(slot, engine)| {
+                let ancestors = of_ancestor.then(|| ancestors(engine, &query.filters));
+                (*slot, (engine, ancestors))
+            })
+            .collect();
+        let wanted = self.index.listed().filter_map(|(slot, container)| {
+            let (engine, ancestors) = engines.get(&slot)?;
+            let wanted = before.iter().all(|bound| order(container) > *bound)
+                && since.iter().all(|bound| order(container) < *bound)
+                && ancestors
+                    .as_ref()
+                    .is_none_or(|images| images.contains(&*container.image_id))
+                && query.wants(engine, container);
+            wanted.then_some((*engine, container))
+        });
+        Ok(match query.limit {
+            0 => wanted.collect(),
+            limit => wanted.take(limit).collect(),
+        })
     }
 
     /// The places in the order of all containers that `before` or `since`, as parameter or filter, name.
@@ -254,8 +260,11 @@ impl ContainerQuery {
             || self.before.is_some()
             || self.since.is_some()
             || (container.is_running() && engine.is_healthy());
-        shown
-            && self.wants_state(container)
+        shown && (self.unfiltered || self.wants_all_of(engine, container))
+    }
+
+    fn wants_all_of(&self, engine: &Engine, container: &Container) -> bool {
+        self.wants_state(container)
             && self.wants_name(engine, container)
             && self.wants_parts(container)
     }
@@ -272,7 +281,7 @@ impl ContainerQuery {
             Health::Healthy => "healthy",
             Health::Unhealthy => "unhealthy",
         };
-        self.filters.exact("status", &phase.to_string())
+        self.filters.exact("status", phase.word())
             && (self.health.is_empty() || self.health.contains(health))
             && (self.exited.is_empty()
                 || (ended && self.exited.contains(&container.state.exit_code)))
@@ -309,16 +318,17 @@ impl ContainerQuery {
                 && container
                     .networks
                     .iter()
-                    .any(|network| network.name == value || network.id.starts_with(value))
+                    .any(|network| &*network.name == value || network.id.starts_with(value))
         };
         let any = |key: &str, hit: &dyn Fn(&str) -> bool| {
             !self.filters.has(key) || self.filters.values(key).any(hit)
         };
-        self.filters.labels("label", &container.labels)
+        self.filters
+            .labels_by("label", |name| container.labels.get(name))
             && any("volume", &volume)
             && any("network", &network)
             && self.wants_ports(container)
-            && self.isolation.pass([container.host.isolation.as_str()])
+            && self.isolation.pass([&*container.host.isolation])
     }
 
     fn wants_ports(&self, container: &Container) -> bool {
@@ -337,18 +347,115 @@ impl ContainerQuery {
     }
 }
 
-/// The rows as the JSON array of `GET /containers/json`, statuses as of `now`; `sizes` by container ID.
-#[must_use]
-pub fn write_rows(rows: &[Row<'_>], now: Wall, sizes: &BTreeMap<String, (i64, i64)>) -> String {
-    let mut out = String::with_capacity(2 + rows.len() * 1024);
-    out.push('[');
-    for (engine, container) in rows {
-        if out.len() > 1 {
-            out.push(',');
+/// The answer to `GET /containers/json`, written piece by piece: that of a large cluster is never in memory as a whole.
+#[derive(Debug)]
+pub struct Listing {
+    rows: std::vec::IntoIter<(Arc<Container>, bool)>,
+    now: Wall,
+    sizes: BTreeMap<String, (i64, i64)>,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Empty,
+    Begun,
+    Ended,
+}
+
+impl Listing {
+    /// The rows as a JSON array, statuses as of `now`; `sizes` by container ID.
+    #[must_use]
+    pub fn new(rows: &[Row<'_>], now: Wall, sizes: BTreeMap<String, (i64, i64)>) -> Self {
+        let mut own = Vec::with_capacity(rows.len());
+        for some in rows.chunks(AHEAD) {
+            fetch(some.iter().map(|(_, container)| &***container));
+            let shared =
+                |(engine, container): &Row<'_>| (Arc::clone(container), engine.is_healthy());
+            own.extend(some.iter().map(shared));
         }
-        let (entry, status) = engine.entry(container, now);
-        entry.write(&mut out, &status, sizes.get(&*container.id).copied());
+        Self {
+            rows: own.into_iter(),
+            now,
+            sizes,
+            progress: Progress::Empty,
+        }
     }
-    out.push(']');
-    out
+
+    /// The next piece, not much longer than `length` bytes; `None` after the last one.
+    pub fn piece(&mut self, length: usize) -> Option<String> {
+        if self.progress == Progress::Ended {
+            return None;
+        }
+        let mut out =
+            String::with_capacity(length.min(self.rows.len().saturating_mul(ENTRY)) + ENTRY);
+        let mut fetched = 0;
+        while out.len() < length {
+            if fetched == 0 {
+                let next = self.rows.as_slice().iter().take(AHEAD);
+                fetched = next.len();
+                fetch(next.clone().map(|(container, _)| &**container));
+                fetch_entries(next.map(|(container, _)| &**container));
+            }
+            fetched = fetched.saturating_sub(1);
+            out.push(match self.progress {
+                Progress::Empty => '[',
+                Progress::Begun | Progress::Ended => ',',
+            });
+            let Some((container, healthy)) = self.rows.next() else {
+                out.pop();
+                out.push_str(match self.progress {
+                    Progress::Empty => "[]",
+                    Progress::Begun | Progress::Ended => "]",
+                });
+                self.progress = Progress::Ended;
+                break;
+            };
+            self.progress = Progress::Begun;
+            let sizes = self.sizes.get(&*container.id).copied();
+            let entry = &container.entry;
+            match healthy {
+                true => entry.write(&mut out, &container.status(self.now), sizes),
+                false => entry.write(&mut out, "Host Down", sizes),
+            }
+        }
+        Some(out)
+    }
+
+    /// Whether the last piece has been written.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.progress == Progress::Ended
+    }
+
+    /// All of it that is left.
+    #[must_use]
+    pub fn whole(mut self) -> String {
+        self.piece(usize::MAX).unwrap_or_default()
+    }
+}
+
+/// About as long as an entry is.
+const ENTRY: usize = 1024;
+
+/// How many containers ahead memory is asked for.
+const AHEAD: usize = 32;
+
+/// Reads a little of each container. They lie all over the memory: asked for one after the other, each would be waited
+/// for by itself; asked for like this, many come at the same time.
+fn fetch<'a>(containers: impl Iterator<Item = &'a Container>) {
+    let read = containers.map(|container| container.entry.status_at);
+    black_box(read.fold(0_usize, usize::wrapping_add));
+}
+
+/// As [`fetch`], of their entries.
+fn fetch_entries<'a>(containers: impl Iterator<Item = &'a Container>) {
+    let read = containers.map(|container| {
+        let bytes = container.entry.bytes.as_bytes();
+        [0, 256, 512, 768]
+            .into_iter()
+            .filter_map(|at| bytes.get(at).copied())
+            .fold(0, u8::wrapping_add)
+    });
+    black_box(read.fold(0, u8::wrapping_add));
 }

@@ -1,12 +1,14 @@
 //! Finding a container by what a user calls it (spec/classic.md section 4.5).
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::container::{Container, SHORT_ID, bare};
 use super::{Cluster, Engine};
 use crate::address::HostPort;
+use crate::time::Wall;
 
 /// Why a reference does not lead to one container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,11 +45,15 @@ pub(super) struct Index {
     swarm_ids: Keys,
     names: Keys,
     execs: Keys,
+    /// In the order of lists: newest first, those of the same moment by ID.
+    listed: BTreeMap<(Reverse<Wall>, Arc<str>, u32), Arc<Container>>,
 }
 
 impl Index {
-    pub(super) fn insert(&mut self, slot: u32, container: &Container) {
+    pub(super) fn insert(&mut self, slot: u32, container: &Arc<Container>) {
         let id = &container.id;
+        let place = (Reverse(container.created), id.clone(), slot);
+        self.listed.insert(place, Arc::clone(container));
         self.ids.insert((id.clone(), slot, id.clone()));
         if let Some(swarm_id) = container.swarm_id() {
             self.swarm_ids.insert((swarm_id.into(), slot, id.clone()));
@@ -60,12 +66,14 @@ impl Index {
         }
     }
 
-    pub(super) fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
+    fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
         self.execs.insert((exec.into(), slot, id.clone()));
     }
 
     pub(super) fn remove(&mut self, slot: u32, container: &Container) {
         let id = &container.id;
+        self.listed
+            .remove(&(Reverse(container.created), id.clone(), slot));
         self.ids.remove(&(id.clone(), slot, id.clone()));
         if let Some(swarm_id) = container.swarm_id() {
             self.swarm_ids.remove(&(swarm_id.into(), slot, id.clone()));
@@ -76,6 +84,13 @@ impl Index {
         for exec in &container.execs {
             self.execs.remove(&(exec.as_str().into(), slot, id.clone()));
         }
+    }
+
+    /// All containers with their engines, newest first.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
+        self.listed
+            .iter()
+            .map(|((_, _, slot), container)| (*slot, container))
     }
 
     pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {

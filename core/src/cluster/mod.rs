@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::address::HostPort;
 use crate::time::Wall;
@@ -20,11 +21,13 @@ mod filters;
 pub mod human;
 mod image;
 mod info;
+mod labels;
 mod list;
 mod lookup;
 mod network;
 mod objects;
 mod ports;
+mod roster;
 mod tally;
 mod volume;
 
@@ -42,7 +45,8 @@ pub use events::EventQuery;
 pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};
 pub use info::{ClusterInfo, HostInfo, Replication, Role};
-pub use list::{ContainerQuery, Row, write_rows};
+pub use labels::Labels;
+pub use list::{ContainerQuery, Listing, Row};
 pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
@@ -50,7 +54,9 @@ pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use tally::Tally;
 pub use volume::Volume;
 
+use labels::Texts;
 use lookup::Index;
+use roster::Roster;
 
 /// All engines and what runs on them.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +65,8 @@ pub struct Cluster {
     slots: BTreeMap<HostPort, u32>,
     next_slot: u32,
     index: Index,
+    roster: Roster,
+    texts: Texts,
 }
 
 /// What [`Cluster::admit`] found.
@@ -119,6 +127,7 @@ impl Cluster {
         let slot = self.slots.remove(address)?;
         let mut engine = self.engines.remove(&slot)?;
         self.index.remove_all(slot, &engine);
+        self.roster.leave(&engine);
         engine.state = EngineState::Disconnected;
         engine.updated_at = now;
         Some(engine)
@@ -138,14 +147,14 @@ impl Cluster {
         now: Wall,
     ) -> Result<Admission, ClusterError> {
         let slot = self.slot(address)?;
-        let other = self
-            .engines
-            .iter()
-            .find(|(other, engine)| **other != slot && engine.id() == specs.id)
-            .map(|(_, engine)| engine.address.clone());
+        let other = self.roster.daemon(&specs.id).filter(|other| *other != slot);
+        let other = other
+            .and_then(|other| self.engines.get(&other))
+            .map(|engine| engine.address.clone());
         let Some(engine) = self.engines.get_mut(&slot) else {
             return Err(ClusterError::UnknownEngine(address.clone()));
         };
+        self.roster.leave(engine);
         if let Some(other) = other {
             let error = ClusterError::DuplicateId {
                 id: specs.id,
@@ -154,7 +163,7 @@ impl Cluster {
             };
             self.index.remove_all(slot, engine);
             engine.clear();
-            engine.specs = None;
+            engine.describe(None);
             engine.state = EngineState::Pending;
             engine.indicator = 0;
             engine.error = Some(error.to_string());
@@ -162,7 +171,8 @@ impl Cluster {
             return Err(error);
         }
         let before = engine.entry_context();
-        let old = engine.specs.replace(specs).map(|specs| specs.id);
+        let old = engine.describe(Some(specs)).map(|specs| specs.id);
+        self.roster.join(slot, engine);
         engine.ip = ip;
         engine.updated_at = now;
         let admission = match old {
@@ -191,11 +201,16 @@ impl Cluster {
         error: Option<String>,
         now: Wall,
     ) -> Result<(), ClusterError> {
-        let engine = self.engine_mut(address)?;
+        let slot = self.slot(address)?;
+        let Some(engine) = self.engines.get_mut(&slot) else {
+            return Ok(());
+        };
+        self.roster.leave(engine);
         engine.state = match (state, &engine.specs) {
             (EngineState::Healthy, None) => EngineState::Pending,
             (state, _) => state,
         };
+        self.roster.join(slot, engine);
         engine.indicator = if engine.is_healthy() {
             indicator.min(100)
         } else {
@@ -220,12 +235,13 @@ impl Cluster {
             return Ok(());
         };
         self.index.remove_all(slot, engine);
-        let mut old = std::mem::take(&mut engine.containers);
-        engine.used = Resources::default();
+        let mut old = engine.take_containers();
         for mut container in containers {
             if let Some(old) = old.remove(&container.id) {
-                container.execs.extend(old.execs);
+                container.execs.extend(old.execs.iter().cloned());
             }
+            container.share(&mut self.texts);
+            let container = Arc::new(container);
             self.index.insert(slot, &container);
             engine.insert_container(container);
         }
@@ -247,8 +263,10 @@ impl Cluster {
         };
         if let Some(old) = engine.remove_container(&container.id) {
             self.index.remove(slot, &old);
-            container.execs.extend(old.execs);
+            container.execs.extend(old.execs.iter().cloned());
         }
+        container.share(&mut self.texts);
+        let container = Arc::new(container);
         self.index.insert(slot, &container);
         engine.insert_container(container);
         Ok(())
@@ -274,16 +292,19 @@ impl Cluster {
         let Some(slot) = self.slots.get(address) else {
             return false;
         };
-        let found = self
-            .engines
-            .get_mut(slot)
-            .and_then(|engine| engine.containers.get_mut(container));
-        if let Some(container) = found {
-            container.execs.insert(exec.to_owned());
-            self.index.insert_exec(*slot, &container.id, exec);
-            return true;
-        }
-        false
+        let Some(engine) = self.engines.get_mut(slot) else {
+            return false;
+        };
+        let Some(old) = engine.remove_container(container) else {
+            return false;
+        };
+        self.index.remove(*slot, &old);
+        let mut container = Arc::unwrap_or_clone(old);
+        container.execs.insert(exec.to_owned());
+        let container = Arc::new(container);
+        self.index.insert(*slot, &container);
+        engine.insert_container(container);
+        true
     }
 
     /// Replaces all images of an engine.
@@ -392,12 +413,16 @@ impl Cluster {
         self.engines().filter(|engine| engine.specs.is_some())
     }
 
+    /// All engines that have been validated, by name and address: the same order on every manager.
+    pub fn in_order(&self) -> impl Iterator<Item = &Engine> {
+        let slots = self.roster.in_order();
+        slots.filter_map(|slot| self.engines.get(&slot))
+    }
+
     /// Another engine with the same host name as `engine`: names of both are ambiguous then.
     #[must_use]
     pub fn namesake(&self, engine: &Engine) -> Option<&Engine> {
-        let name = engine.specs.as_ref().map(|specs| &specs.name)?;
-        self.validated()
-            .find(|other| other.address != engine.address && other.name() == name)
+        self.engines.get(&self.roster.namesake(engine)?)
     }
 
     fn slot(&self, address: &HostPort) -> Result<u32, ClusterError> {

@@ -110,10 +110,10 @@ impl Described {
 
 fn entry_of(cluster: &Cluster, reference: &str) -> serde_json::Value {
     let (engine, container) = cluster.container(reference).unwrap();
-    let (entry, status) = engine.entry(container, NOW);
-    let mut out = String::new();
-    entry.write(&mut out, &status, None);
-    serde_json::from_str(&out).unwrap()
+    let rows = [(engine, &Arc::new(container.clone()))];
+    let list = Listing::new(&rows, NOW, BTreeMap::new()).whole();
+    let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+    list.into_iter().next().unwrap()
 }
 
 #[test]
