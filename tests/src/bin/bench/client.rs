@@ -38,13 +38,10 @@ impl Client {
         self.write(method, path, body).with_context(what)?;
         self.filled = 0;
         let (status, from, length) = self.head().with_context(what)?;
-        let Some(length) = length else {
-            bail!("{}: an answer without length", what());
+        let end = match length {
+            Some(length) => from + length,
+            None => return Ok((status, self.chunks(from).with_context(what)?)),
         };
-        let end = from + length;
-        if self.buffer.len() < end + CHUNK {
-            self.buffer.resize(end + CHUNK, 0);
-        }
         while self.filled < end {
             self.fill().with_context(what)?;
         }
@@ -52,6 +49,29 @@ impl Client {
             status,
             self.buffer.get(from..end).context("a short buffer")?,
         ))
+    }
+
+    /// Reads a body in chunks that begins at `from`, and puts its parts together in place.
+    fn chunks(&mut self, from: usize) -> Result<&[u8]> {
+        let (mut to, mut at) = (from, from);
+        loop {
+            let unread = self.buffer.get(at..self.filled).unwrap_or_default();
+            let Some(line) = unread.windows(2).take(20).position(|two| two == b"\r\n") else {
+                self.fill()?;
+                continue;
+            };
+            let size = std::str::from_utf8(unread.get(..line).unwrap_or_default())?;
+            let size = usize::from_str_radix(size, 16).context("size of a chunk")?;
+            let start = at + line + 2;
+            while self.filled < start + size + 2 {
+                self.fill()?;
+            }
+            self.buffer.copy_within(start..start + size, to);
+            (to, at) = (to + size, start + size + 2);
+            if size == 0 {
+                return self.buffer.get(from..to).context("a short buffer");
+            }
+        }
     }
 
     /// As [`Self::send`], for an answer that has to be a success.
