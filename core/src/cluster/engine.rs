@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::container::{Container, Phase};
+use super::container::Container;
+use super::counts::Counts;
 use super::human;
 use super::image::Image;
 use super::network::Network;
@@ -71,15 +72,6 @@ pub struct Engine {
     pub(super) counts: Counts,
     /// The number in its label `containerslots`.
     pub(super) slots: Option<usize>,
-}
-
-/// Containers by what they are doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) all: usize,
-    pub(super) running: usize,
-    pub(super) paused: usize,
-    pub(super) stopped: usize,
 }
 
 /// Memory and CPUs, of a request or in use.
@@ -266,39 +258,6 @@ impl Engine {
         self.images.clear();
         self.networks.clear();
         self.volumes.clear();
-    }
-}
-
-impl Counts {
-    fn of(container: &Container) -> Self {
-        let mut counts = Self {
-            all: 1,
-            ..Self::default()
-        };
-        match container.state.phase {
-            Phase::Paused => counts.paused = 1,
-            Phase::Running | Phase::Restarting => counts.running = 1,
-            Phase::Created | Phase::Removing | Phase::Exited | Phase::Dead => counts.stopped = 1,
-        }
-        counts
-    }
-
-    pub(super) fn plus(self, other: Self) -> Self {
-        Self {
-            all: self.all + other.all,
-            running: self.running + other.running,
-            paused: self.paused + other.paused,
-            stopped: self.stopped + other.stopped,
-        }
-    }
-
-    fn minus(self, other: Self) -> Self {
-        Self {
-            all: self.all - other.all,
-            running: self.running - other.running,
-            paused: self.paused - other.paused,
-            stopped: self.stopped - other.stopped,
-        }
     }
 }
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::engine::{Counts, Engine, NANO, Resources};
+use super::counts::Counts;
+use super::engine::{Engine, NANO, Resources};
 use super::{Cluster, EngineState, human};
 use crate::api::ApiVersion;
 use crate::time::Wall;
