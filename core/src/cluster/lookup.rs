@@ -86,6 +86,23 @@ impl Index {
         }
     }
 
+    /// Another record of the same container. What it is called hardly ever changes.
+    pub(super) fn replace(&mut self, slot: u32, old: &Container, new: &Arc<Container>) {
+        let same = old.id == new.id
+            && old.created == new.created
+            && old.names == new.names
+            && old.swarm_id() == new.swarm_id()
+            && old.execs == new.execs;
+        let place = (Reverse(new.created), new.id.clone(), slot);
+        match self.listed.get_mut(&place).filter(|_| same) {
+            Some(listed) => *listed = Arc::clone(new),
+            None => {
+                self.remove(slot, old);
+                self.insert(slot, new);
+            }
+        }
+    }
+
     /// All containers with their engines, newest first.
     pub(super) fn listed(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
         self.listed

@@ -264,13 +264,16 @@ impl Cluster {
         let Some(engine) = self.engines.get_mut(&slot) else {
             return Ok(());
         };
-        if let Some(old) = engine.remove_container(&container.id) {
-            self.index.remove(slot, &old);
+        let old = engine.remove_container(&container.id);
+        if let Some(old) = &old {
             container.execs.extend(old.execs.iter().cloned());
         }
         container.share(&mut self.texts);
         let container = Arc::new(container);
-        self.index.insert(slot, &container);
+        match old {
+            Some(old) => self.index.replace(slot, &old, &container),
+            None => self.index.insert(slot, &container),
+        }
         engine.insert_container(container);
         Ok(())
     }

@@ -438,3 +438,20 @@ proptest::proptest! {
         let _ = cluster.container(&text);
     }
 }
+
+#[test]
+fn a_container_is_found_and_listed_by_what_was_heard_of_it_last() {
+    let mut cluster = cluster(&[(1, 1)]);
+    Described::new("aaa", "one").put(&mut cluster, 0);
+    let mut stopped = Described::new("aaa", "one");
+    stopped.inspect["State"]["Running"] = false.into();
+    stopped.put(&mut cluster, 0);
+    assert_eq!(entry_of(&cluster, "one")["State"], "exited");
+    Described::new("aaa", "two").put(&mut cluster, 0);
+    assert!(cluster.container("two").is_ok());
+    assert!(cluster.container("one").is_err());
+    let all = ContainerQuery::parse(&crate::api::Query::new("all=1")).unwrap();
+    let rows = cluster.list_containers(&all).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].1.name(), "two");
+}

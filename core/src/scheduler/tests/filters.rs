@@ -240,14 +240,14 @@ fn what_is_pending_has_its_ports_name_and_labels() {
     ] {
         let ranking = scheduler.rank(&cluster, &request).unwrap();
         assert_eq!(
-            (ranking.ranked.len(), &*ranking.ranked[0].name),
+            (ranking.ranked.len(), ranking.ranked[0].name),
             (1, "node-0")
         );
     }
     let port = publishes(&[("80/tcp", "", "80")]);
     let ranking = scheduler.rank(&cluster, &port).unwrap();
     assert_eq!(
-        (ranking.ranked.len(), &*ranking.ranked[0].name),
+        (ranking.ranked.len(), ranking.ranked[0].name),
         (1, "node-1")
     );
     assert_eq!(
