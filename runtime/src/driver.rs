@@ -86,13 +86,32 @@ where
     M::Effect: Send,
     P: Performer<M>,
 {
+    start_after(platform, name, std::future::ready(()), machine, performer)
+}
+
+/// As [`start`], once `ready` is: until then inputs wait.
+pub fn start_after<M, P>(
+    platform: &SharedPlatform,
+    name: &'static str,
+    ready: impl Future<Output = ()> + Send + 'static,
+    machine: M,
+    performer: impl FnOnce(WeakHandle<M::Input>) -> P,
+) -> Handle<M::Input>
+where
+    M: Machine + Send + 'static,
+    M::Input: Send + 'static,
+    M::Effect: Send,
+    P: Performer<M>,
+{
     let (sender, inputs) = mpsc::channel(QUEUE);
     let handle = Handle(sender);
     let performer = performer(handle.downgrade());
-    platform.spawn(
-        name,
-        Box::pin(run(platform.clone(), machine, performer, inputs)),
-    );
+    let running = run(platform.clone(), machine, performer, inputs);
+    let task = async move {
+        ready.await;
+        running.await;
+    };
+    platform.spawn(name, Box::pin(task));
     handle
 }
 

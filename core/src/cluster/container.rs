@@ -1,12 +1,13 @@
 //! What is known of one container.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::copies::Move;
 use super::engine::Resources;
 use super::human;
+use super::labels::{Labels, Texts};
 use super::ports::{Binding, Exposed};
 use super::recipe::Recipe;
 use crate::json;
@@ -23,28 +24,32 @@ pub const TASK_LABEL: &str = "com.docker.swarm.task";
 pub const SHORT_ID: usize = 12;
 
 /// One container as the cluster knows it.
+///
+/// What a list needs of each comes first and stays together in memory: a list of all waits for little else.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Container {
+    /// What it is doing.
+    pub state: State,
+    pub(super) entry: Entry,
     /// Full ID.
     pub id: Arc<str>,
     /// Names as the engine gives them, each with a leading slash.
-    pub names: Vec<String>,
+    pub names: Box<[Box<str>]>,
     /// Image as given at creation.
-    pub image: String,
+    pub image: Arc<str>,
     /// ID of the image it was made from.
-    pub image_id: String,
+    pub image_id: Arc<str>,
     /// When it was made, on the manager's clock.
     pub created: Wall,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// What it is doing.
-    pub state: State,
+    pub labels: Labels,
     /// The networks it is in.
-    pub networks: Vec<NetworkUse>,
+    pub networks: Box<[NetworkUse]>,
     /// Its mounts.
-    pub mounts: Vec<Mount>,
+    pub mounts: Box<[Mount]>,
     /// Its ports.
-    pub ports: Vec<Port>,
+    pub ports: Box<[Port]>,
     /// What placement looks at.
     pub host: HostBits,
     /// Exec instances known to be its own.
@@ -53,7 +58,6 @@ pub struct Container {
     pub moved: Option<Arc<Move>>,
     /// How to make it again; kept only for those that are to be moved when their engine fails.
     pub recipe: Option<Arc<Recipe>>,
-    pub(super) entry: Entry,
 }
 
 /// What a container is doing, with the numbers its status text is made from.
@@ -98,9 +102,9 @@ pub enum Health {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkUse {
     /// Name on the engine.
-    pub name: String,
+    pub name: Arc<str>,
     /// Network ID; empty while the container has not run.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 /// A mount.
@@ -120,9 +124,9 @@ pub struct Port {
     /// Port on the engine; 0 when not published.
     pub public: u16,
     /// The engine's address it is published at; empty when it is not published.
-    pub address: String,
+    pub address: Arc<str>,
     /// `tcp`, `udp` or `sctp`.
-    pub kind: String,
+    pub kind: Arc<str>,
 }
 
 /// The parts of a container's host configuration placement looks at.
@@ -132,15 +136,15 @@ pub struct HostBits {
     /// CPUs.
     pub resources: Resources,
     /// For instance `bridge`, `host`, `container:x`.
-    pub network_mode: String,
+    pub network_mode: Arc<str>,
     /// The ports it publishes at ports it names.
-    pub bindings: Vec<Binding>,
+    pub bindings: Box<[Binding]>,
     /// The ports it exposes.
-    pub exposed: Vec<Exposed>,
+    pub exposed: Box<[Exposed]>,
     /// Whether the engine removes it when it ends.
     pub auto_remove: bool,
     /// Windows isolation technology; empty elsewhere.
-    pub isolation: String,
+    pub isolation: Arc<str>,
 }
 
 /// A container's entry in `GET /containers/json`, all but its status ready to be sent.
@@ -169,9 +173,9 @@ impl Entry {
     }
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Phase {
+    pub(super) fn word(self) -> &'static str {
+        match self {
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
@@ -179,7 +183,13 @@ impl fmt::Display for Phase {
             Self::Removing => "removing",
             Self::Exited => "exited",
             Self::Dead => "dead",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -198,10 +208,7 @@ impl Container {
     /// The cluster-wide ID it was created with, if it was created through swarm.
     #[must_use]
     pub fn swarm_id(&self) -> Option<&str> {
-        self.labels
-            .get(SWARM_ID_LABEL)
-            .map(String::as_str)
-            .filter(|id| !id.is_empty())
+        self.labels.get(SWARM_ID_LABEL).filter(|id| !id.is_empty())
     }
 
     /// The epoch it was created in, if a primary created it.
@@ -215,6 +222,25 @@ impl Container {
     pub fn name(&self) -> &str {
         let mut names = self.names.iter().map(|name| bare(name));
         names.find(|name| !name.contains('/')).unwrap_or_default()
+    }
+
+    /// Keeps once what other containers say in the same words.
+    pub(super) fn share(&mut self, texts: &mut Texts) {
+        self.labels.share(texts);
+        let host = &mut self.host;
+        let own = [
+            &mut self.image,
+            &mut self.image_id,
+            &mut host.network_mode,
+            &mut host.isolation,
+        ];
+        let networks = self.networks.iter_mut();
+        let networks = networks.flat_map(|network| [&mut network.name, &mut network.id]);
+        let ports = self.ports.iter_mut();
+        let ports = ports.flat_map(|port| [&mut port.address, &mut port.kind]);
+        for text in own.into_iter().chain(networks).chain(ports) {
+            texts.share(text);
+        }
     }
 
     /// What it reserves.

@@ -48,7 +48,7 @@ impl Move {
         replaces.drain(..replaces.len().saturating_sub(REPLACES_MAX));
         Self {
             of: swarm_id_for(old).to_owned(),
-            image: old.image.clone(),
+            image: old.image.to_string(),
             replaces,
             serial,
             start: old.is_running() || is_unfinished(old),

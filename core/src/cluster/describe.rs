@@ -70,11 +70,11 @@ impl Container {
             recipe,
             entry: build_entry(&members, &names, &state, created, engine)?,
             id: listed.id.into(),
-            names,
-            image,
-            image_id: listed.image_id,
+            names: names.into_iter().map(String::into_boxed_str).collect(),
+            image: image.into(),
+            image_id: listed.image_id.into(),
             created,
-            labels,
+            labels: labels.into(),
             state,
             networks: listed
                 .network_settings
@@ -82,8 +82,12 @@ impl Container {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|(name, network)| NetworkUse {
-                    name,
-                    id: network.unwrap_or_default().network_id.unwrap_or_default(),
+                    name: name.into(),
+                    id: network
+                        .unwrap_or_default()
+                        .network_id
+                        .unwrap_or_default()
+                        .into(),
                 })
                 .collect(),
             mounts: listed
@@ -96,12 +100,7 @@ impl Container {
                 .ports
                 .unwrap_or_default()
                 .into_iter()
-                .map(|port| Port {
-                    private: port.private_port,
-                    public: port.public_port,
-                    address: port.ip.unwrap_or_default(),
-                    kind: port.kind.unwrap_or_default(),
-                })
+                .map(ListedPort::read)
                 .collect(),
             host: inspected
                 .host_config
@@ -226,6 +225,17 @@ struct ListedNetwork {
 struct ListedMount {
     name: Option<String>,
     destination: Option<String>,
+}
+
+impl ListedPort {
+    fn read(self) -> Port {
+        Port {
+            private: self.private_port,
+            public: self.public_port,
+            address: self.ip.unwrap_or_default().into(),
+            kind: self.kind.unwrap_or_default().into(),
+        }
+    }
 }
 
 impl ListedMount {
@@ -354,7 +364,7 @@ impl InspectedHost {
                 memory: positive(self.memory).max(positive(self.memory_reservation)),
                 nano_cpus,
             },
-            network_mode: self.network_mode.unwrap_or_default(),
+            network_mode: self.network_mode.unwrap_or_default().into(),
             // What an engine has accepted can be read; were it not, nothing could be said of that port.
             bindings: self
                 .port_bindings
@@ -371,7 +381,7 @@ impl InspectedHost {
                 .filter_map(|port| port.parse().ok())
                 .collect(),
             auto_remove: self.auto_remove,
-            isolation: self.isolation.unwrap_or_default(),
+            isolation: self.isolation.unwrap_or_default().into(),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::container::{Container, Entry};
+use super::container::Container;
+use super::counts::Counts;
 use super::human;
 use super::image::Image;
 use super::network::Network;
@@ -29,14 +30,20 @@ pub enum EngineState {
     Disconnected,
 }
 
-impl fmt::Display for EngineState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl EngineState {
+    pub(super) fn word(self) -> &'static str {
+        match self {
             Self::Pending => "Pending",
             Self::Healthy => "Healthy",
             Self::Unhealthy => "Unhealthy",
             Self::Disconnected => "Disconnected",
-        })
+        }
+    }
+}
+
+impl fmt::Display for EngineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -57,13 +64,16 @@ pub struct Engine {
     pub ip: Option<IpAddr>,
     /// What the engine says of itself; `None` until validated.
     pub specs: Option<Specs>,
-    pub(super) containers: BTreeMap<Arc<str>, Container>,
+    pub(super) containers: BTreeMap<Arc<str>, Arc<Container>>,
     pub(super) images: BTreeMap<String, Image>,
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) used: Resources,
     /// The engine whose daemon answered at this address, too.
     pub(super) twin_of: Option<HostPort>,
+    pub(super) counts: Counts,
+    /// The number in its label `containerslots`.
+    pub(super) slots: Option<usize>,
 }
 
 /// Memory and CPUs, of a request or in use.
@@ -127,7 +137,21 @@ impl Engine {
             volumes: BTreeMap::new(),
             used: Resources::default(),
             twin_of: None,
+            counts: Counts::default(),
+            slots: None,
         }
+    }
+
+    pub(super) fn describe(&mut self, specs: Option<Specs>) -> Option<Specs> {
+        let label = |specs: &Specs| specs.labels.get("containerslots")?.parse().ok();
+        self.slots = specs.as_ref().and_then(label);
+        std::mem::replace(&mut self.specs, specs)
+    }
+
+    /// How many containers, in any state, are placed on it at most: the number in its label `containerslots`.
+    #[must_use]
+    pub fn slots(&self) -> Option<usize> {
+        self.slots
     }
 
     /// The host name, or `(unknown)` before validation.
@@ -169,14 +193,14 @@ impl Engine {
     }
 
     /// Its containers by ID.
-    pub fn containers(&self) -> impl ExactSizeIterator<Item = &Container> {
+    pub fn containers(&self) -> impl ExactSizeIterator<Item = &Arc<Container>> {
         self.containers.values()
     }
 
     /// One container by full ID.
     #[must_use]
     pub fn container(&self, id: &str) -> Option<&Container> {
-        self.containers.get(id)
+        self.containers.get(id).map(|container| &**container)
     }
 
     /// Its images by ID.
@@ -212,35 +236,31 @@ impl Engine {
             })
     }
 
-    pub(super) fn insert_container(&mut self, container: Container) {
+    pub(super) fn insert_container(&mut self, container: Arc<Container>) {
         self.remove_container(&container.id.clone());
         self.used = self.used.plus(container.resources());
+        self.counts = self.counts.plus(Counts::of(&container));
         self.containers.insert(container.id.clone(), container);
     }
 
-    pub(super) fn remove_container(&mut self, id: &str) -> Option<Container> {
+    pub(super) fn remove_container(&mut self, id: &str) -> Option<Arc<Container>> {
         let old = self.containers.remove(id)?;
         self.used = self.used.minus(old.resources());
+        self.counts = self.counts.minus(Counts::of(&old));
         Some(old)
     }
 
+    pub(super) fn take_containers(&mut self) -> BTreeMap<Arc<str>, Arc<Container>> {
+        self.used = Resources::default();
+        self.counts = Counts::default();
+        std::mem::take(&mut self.containers)
+    }
+
     pub(super) fn clear(&mut self) {
-        self.containers.clear();
+        self.take_containers();
         self.images.clear();
         self.networks.clear();
         self.volumes.clear();
-        self.used = Resources::default();
-    }
-
-    /// The list entry of a container, `Status` as of `now`.
-    #[must_use]
-    pub fn entry<'a>(&self, container: &'a Container, now: Wall) -> (&'a Entry, String) {
-        let status = if self.is_healthy() {
-            container.status(now)
-        } else {
-            "Host Down".to_owned()
-        };
-        (&container.entry, status)
     }
 }
 
@@ -248,6 +268,13 @@ impl Engine {
 pub const NANO: u64 = 1_000_000_000;
 
 fn raise(amount: u64, percent: i64) -> u64 {
+    // Placement does this for every engine, and wide divisions are slow.
+    if let Ok(percent) = u64::try_from(percent)
+        && let Some(product) = amount.checked_mul(percent)
+        && let Some(raised) = amount.checked_add(product / 100)
+    {
+        return raised;
+    }
     let amount = i128::from(amount);
     let raised = amount + amount * i128::from(percent) / 100;
     u64::try_from(raised.max(0)).unwrap_or(u64::MAX)

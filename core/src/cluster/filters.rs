@@ -123,6 +123,12 @@ impl Filters {
         self.0.get(key).is_some_and(|values| !values.is_empty())
     }
 
+    /// Whether there are none: everything passes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The values for `key`.
     pub fn values<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         self.0.get(key).into_iter().flatten().map(String::as_str)
@@ -143,9 +149,14 @@ impl Filters {
     /// Passes when every `k` or `k=v` of `key` holds in `labels`.
     #[must_use]
     pub fn labels(&self, key: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.labels_by(key, |name| labels.get(name).map(String::as_str))
+    }
+
+    /// As [`Filters::labels`], of labels that `label` knows by name.
+    pub fn labels_by<'a>(&self, key: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.values(key).all(|value| match value.split_once('=') {
-            Some((name, wanted)) => labels.get(name).is_some_and(|found| found == wanted),
-            None => labels.contains_key(value),
+            Some((name, wanted)) => label(name) == Some(wanted),
+            None => label(value).is_some(),
         })
     }
 

@@ -1,9 +1,11 @@
 //! What `docker info` and `docker version` show (spec/classic.md sections 3.5 and 4.3).
 
 use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
 
+use super::counts::Counts;
 use super::engine::{Engine, NANO, Resources};
-use super::{Cluster, EngineState, Phase, human};
+use super::{Cluster, EngineState, human};
 use crate::api::ApiVersion;
 use crate::time::Wall;
 
@@ -87,21 +89,13 @@ impl Cluster {
     /// The newest API version that every healthy engine speaks; 1.41 while there is none.
     #[must_use]
     pub fn api_version(&self) -> ApiVersion {
-        self.common_version().unwrap_or(FALLBACK_VERSION)
+        self.roster.common_version().unwrap_or(FALLBACK_VERSION)
     }
 
     /// The oldest API version swarm serves, and the newest that every healthy engine speaks, if there is one.
     #[must_use]
     pub fn api_versions(&self) -> (ApiVersion, Option<ApiVersion>) {
-        (MIN_VERSION, self.common_version())
-    }
-
-    fn common_version(&self) -> Option<ApiVersion> {
-        self.validated()
-            .filter(|engine| engine.is_healthy())
-            .filter_map(|engine| engine.specs.as_ref())
-            .map(|specs| specs.api_version)
-            .min()
+        (MIN_VERSION, self.roster.common_version())
     }
 
     /// The answer to `GET /version`.
@@ -142,33 +136,6 @@ impl Cluster {
     }
 }
 
-/// Containers by what they are doing.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    all: usize,
-    running: usize,
-    paused: usize,
-    stopped: usize,
-}
-
-impl Counts {
-    fn of<'a>(cluster: &Cluster, engines: impl Iterator<Item = &'a Engine>) -> Self {
-        let mut counts = Self::default();
-        let all = engines.flat_map(|engine| engine.containers().map(move |one| (engine, one)));
-        for (_, container) in all.filter(|(engine, one)| !cluster.is_left_behind(engine, one)) {
-            counts.all += 1;
-            match container.state.phase {
-                Phase::Paused => counts.paused += 1,
-                Phase::Running | Phase::Restarting => counts.running += 1,
-                Phase::Created | Phase::Removing | Phase::Exited | Phase::Dead => {
-                    counts.stopped += 1;
-                }
-            }
-        }
-        counts
-    }
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct InfoJson<'a> {
@@ -181,7 +148,7 @@ struct InfoJson<'a> {
     images: usize,
     driver: &'a str,
     driver_status: Option<()>,
-    system_status: Vec<[String; 2]>,
+    system_status: StatusLines<'a>,
     memory_limit: bool,
     swap_limit: bool,
     cpu_cfs_period: bool,
@@ -216,6 +183,9 @@ struct InfoJson<'a> {
     swarm: SwarmMode,
 }
 
+/// About what is shown of an engine.
+const ENGINE_BYTES: usize = 768;
+
 /// Docker's own orchestration, which is never on here.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -230,7 +200,9 @@ impl ClusterInfo<'_> {
     /// When a name cannot be written as JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let cluster = self.cluster;
-        let counts = Counts::of(cluster, cluster.validated());
+        let counts = cluster.validated().fold(Counts::default(), |sum, engine| {
+            sum.plus(cluster.counts(engine))
+        });
         let images: std::collections::BTreeSet<_> = cluster
             .validated()
             .flat_map(Engine::images)
@@ -243,7 +215,7 @@ impl ClusterInfo<'_> {
                 sum.plus(engine.total(0))
             });
         let host = self.host;
-        serde_json::to_string(&InfoJson {
+        let info = InfoJson {
             id: "",
             containers: counts.all,
             containers_running: counts.running,
@@ -252,7 +224,7 @@ impl ClusterInfo<'_> {
             images: images.len(),
             driver: "",
             driver_status: None,
-            system_status: self.system_status(),
+            system_status: StatusLines(self),
             memory_limit: true,
             swap_limit: true,
             cpu_cfs_period: true,
@@ -281,41 +253,48 @@ impl ClusterInfo<'_> {
             swarm: SwarmMode {
                 local_node_state: "inactive",
             },
-        })
+        };
+        let mut text = Vec::with_capacity(2048 + cluster.engines().len() * ENGINE_BYTES);
+        serde_json::to_writer(&mut text, &info)?;
+        // It writes nothing but UTF-8.
+        Ok(String::from_utf8(text).unwrap_or_default())
     }
 
-    /// The lines of `docker info`, label and value.
-    #[must_use]
-    pub fn system_status(&self) -> Vec<[String; 2]> {
-        let role = match self.role {
-            Role::Primary => "primary",
-            Role::Replica => "replica",
-        };
-        let mut lines = vec![line("Role", role)];
-        if let Some(replication) = &self.replication {
-            lines.push(line("Primary", &replication.primary));
-            let epoch = replication
-                .epoch
-                .map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string());
-            lines.push(line("Epoch", epoch));
-        }
-        lines.push(line("Strategy", self.strategy));
-        lines.push(line("Filters", self.filters.join(", ")));
-        let mut engines: Vec<_> = self.cluster.engines().collect();
-        lines.push(line("Nodes", engines.len().to_string()));
-        engines.sort_by(|a, b| {
-            natural_key(a.name())
-                .cmp(&natural_key(b.name()))
-                .then_with(|| a.address.cmp(&b.address))
-        });
-        for engine in engines {
-            self.engine_lines(engine, &mut lines);
-        }
+    #[cfg(test)]
+    pub(super) fn system_status(&self) -> Vec<[String; 2]> {
+        let mut lines = Vec::new();
+        self.lines(&mut |label, value| lines.push([label.to_owned(), value.to_owned()]));
         lines
     }
 
-    fn engine_lines(&self, engine: &Engine, lines: &mut Vec<[String; 2]>) {
-        let counts = Counts::of(self.cluster, std::iter::once(engine));
+    /// Tells `tell` the lines of `docker info`, label and value.
+    fn lines(&self, tell: &mut dyn FnMut(&str, &str)) {
+        tell(
+            "Role",
+            match self.role {
+                Role::Primary => "primary",
+                Role::Replica => "replica",
+            },
+        );
+        if let Some(replication) = &self.replication {
+            tell("Primary", &replication.primary);
+            let epoch = replication
+                .epoch
+                .map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string());
+            tell("Epoch", &epoch);
+        }
+        tell("Strategy", self.strategy);
+        tell("Filters", &self.filters.join(", "));
+        let mut engines: Vec<_> = self.cluster.engines().collect();
+        tell("Nodes", &engines.len().to_string());
+        engines.sort_by_cached_key(|engine| (natural_key(engine.name()), &engine.address));
+        for engine in engines {
+            self.engine_lines(engine, tell);
+        }
+    }
+
+    fn engine_lines(&self, engine: &Engine, tell: &mut dyn FnMut(&str, &str)) {
+        let counts = self.cluster.counts(engine);
         let containers = if engine.state == EngineState::Healthy {
             format!(
                 "{} ({} Running, {} Paused, {} Stopped)",
@@ -326,47 +305,32 @@ impl ClusterInfo<'_> {
         };
         let (used, total) = (engine.used(), engine.total(self.overcommit));
         let specs = engine.specs.as_ref();
-        let labels: Vec<_> = specs
-            .map(|specs| &specs.labels)
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let id = specs.map_or_else(String::new, |specs| {
-            format!("{}|{}", specs.id, engine.address)
-        });
-        let mut push = |label: &str, value: String| lines.push(line(label, value));
-        push(&format!(" {}", engine.name()), engine.address.to_string());
-        push("  └ ID", id);
-        push("  └ Status", engine.state.to_string());
+        let address = engine.address.to_string();
+        let id = specs.map_or_else(String::new, |specs| format!("{}|{address}", specs.id));
+        tell(&format!(" {}", engine.name()), &address);
+        tell("  └ ID", &id);
+        tell("  └ Status", engine.state.word());
         if self.cluster.is_drained(engine) {
-            push("  └ Drained", "yes (no new containers)".to_owned());
+            tell("  └ Drained", "yes (no new containers)");
         }
-        push("  └ Containers", containers);
-        push(
-            "  └ Reserved CPUs",
-            format!(
-                "{} / {}",
-                human::cpus(used.nano_cpus),
-                human::cpus(total.nano_cpus)
-            ),
-        );
-        push(
-            "  └ Reserved Memory",
-            format!(
-                "{} / {}",
-                human::bytes(used.memory),
-                human::bytes(total.memory)
-            ),
-        );
-        push("  └ Labels", labels.join(", "));
+        tell("  └ Containers", &containers);
+        let (used_cpus, cpus) = (human::cpus(used.nano_cpus), human::cpus(total.nano_cpus));
+        tell("  └ Reserved CPUs", &format!("{used_cpus} / {cpus}"));
+        let (used_memory, memory) = (human::bytes(used.memory), human::bytes(total.memory));
+        tell("  └ Reserved Memory", &format!("{used_memory} / {memory}"));
+        let mut labels = String::new();
+        for (key, value) in specs.map(|specs| &specs.labels).into_iter().flatten() {
+            let comma = if labels.is_empty() { "" } else { ", " };
+            labels.extend([comma, key, "=", value]);
+        }
+        tell("  └ Labels", &labels);
         if let Some(error) = self.error(engine) {
-            push("  └ Error", error);
+            tell("  └ Error", &error);
         }
-        push("  └ UpdatedAt", engine.updated_at.rfc3339());
-        push(
+        tell("  └ UpdatedAt", &engine.updated_at.rfc3339());
+        tell(
             "  └ ServerVersion",
-            specs.map_or_else(String::new, |specs| specs.version.clone()),
+            specs.map_or("", |specs| specs.version.as_str()),
         );
     }
 
@@ -387,8 +351,21 @@ impl ClusterInfo<'_> {
     }
 }
 
-fn line(label: &str, value: impl Into<String>) -> [String; 2] {
-    [label.to_owned(), value.into()]
+/// The lines of `docker info`, written as they are made: thousands of engines have ten thousands of them.
+struct StatusLines<'a>(&'a ClusterInfo<'a>);
+
+impl Serialize for StatusLines<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut lines = serializer.serialize_seq(None)?;
+        let mut written = Ok(());
+        self.0.lines(&mut |label, value| {
+            if written.is_ok() {
+                written = lines.serialize_element(&[label, value]);
+            }
+        });
+        written?;
+        lines.end()
+    }
 }
 
 /// Orders digit runs by value and before letters: `machine1`, `machine9`, `machine10`.

@@ -1,6 +1,7 @@
 //! `GET /containers/json` over all engines (spec/classic.md section 4.4, with every filter of the Engine API honoured).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::container::{Container, Health, Phase, TASK_LABEL};
 use super::filters::{Filters, Patterns, QueryError};
@@ -18,6 +19,8 @@ pub struct ContainerQuery {
     since: Option<String>,
     /// Whether sizes are asked for; only the engines can tell them.
     pub size: bool,
+    /// Whether no filter is left that looks at a container.
+    unfiltered: bool,
     filters: Filters,
     health: BTreeSet<String>,
     exited: BTreeSet<i64>,
@@ -33,7 +36,7 @@ pub struct ContainerQuery {
 }
 
 /// A container and the engine it is on.
-pub type Row<'a> = (&'a Engine, &'a Container);
+pub type Row<'a> = (&'a Engine, &'a Arc<Container>);
 
 /// Every filter of the Engine API, and `node`.
 const KNOWN: [&str; 16] = [
@@ -112,6 +115,7 @@ impl ContainerQuery {
             full_names,
             ids: filters.patterns("id")?,
             nodes: filters.patterns("node")?,
+            unfiltered: filters.is_empty(),
             isolation: filters.patterns("isolation")?,
             filters,
         })
@@ -163,33 +167,34 @@ impl Cluster {
     /// # Errors
     /// When `before` or `since` names no container.
     pub fn list_containers(&self, query: &ContainerQuery) -> Result<Vec<Row<'_>>, QueryError> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
         let before = self.bounds(query.before.as_deref(), &query.filters, "before")?;
         let since = self.bounds(query.since.as_deref(), &query.filters, "since")?;
-        for engine in self.validated() {
-            if !query.nodes.pass([engine.name(), engine.id()]) {
-                continue;
-            }
-            let ancestors = query
-                .filters
-                .has("ancestor")
-                .then(|| ancestors(engine, &query.filters));
-            let wanted = engine.containers().filter(|container| {
-                before.iter().all(|bound| order(container) > *bound)
-                    && since.iter().all(|bound| order(container) < *bound)
-                    && ancestors
-                        .as_ref()
-                        .is_none_or(|images| images.contains(container.image_id.as_str()))
-                    && query.wants(engine, container)
-                    && !self.is_left_behind(engine, container)
-            });
-            rows.extend(wanted.map(|container| (engine, container)));
-        }
-        rows.sort_by(|(_, a), (_, b)| order(a).cmp(&order(b)));
-        if query.limit > 0 {
-            rows.truncate(query.limit);
-        }
-        Ok(rows)
+        let of_ancestor = query.filters.has("ancestor");
+        let engines: BTreeMap<u32, (&Engine, Option<BTreeSet<&str>>)> = self
+            .engines
+            .iter()
+            .filter(|(_, engine)| engine.specs.is_some())
+            .filter(|(_, engine)| query.nodes.pass([engine.name(), engine.id()]))
+            .map(|(slot, engine)| {
+                let ancestors = of_ancestor.then(|| ancestors(engine, &query.filters));
+                (*slot, (engine, ancestors))
+            })
+            .collect();
+        let wanted = self.index.listed().filter_map(|(slot, container)| {
+            let (engine, ancestors) = engines.get(&slot)?;
+            let wanted = before.iter().all(|bound| order(container) > *bound)
+                && since.iter().all(|bound| order(container) < *bound)
+                && ancestors
+                    .as_ref()
+                    .is_none_or(|images| images.contains(&*container.image_id))
+                && query.wants(engine, container)
+                && !self.is_left_behind(engine, container);
+            wanted.then_some((*engine, container))
+        });
+        Ok(match query.limit {
+            0 => wanted.collect(),
+            limit => wanted.take(limit).collect(),
+        })
     }
 
     /// The places in the order of all containers that `before` or `since`, as parameter or filter, name.
@@ -255,8 +260,11 @@ impl ContainerQuery {
             || self.before.is_some()
             || self.since.is_some()
             || (container.is_running() && engine.is_healthy());
-        shown
-            && self.wants_state(container)
+        shown && (self.unfiltered || self.wants_all_of(engine, container))
+    }
+
+    fn wants_all_of(&self, engine: &Engine, container: &Container) -> bool {
+        self.wants_state(container)
             && self.wants_name(engine, container)
             && self.wants_parts(container)
     }
@@ -273,7 +281,7 @@ impl ContainerQuery {
             Health::Healthy => "healthy",
             Health::Unhealthy => "unhealthy",
         };
-        self.filters.exact("status", &phase.to_string())
+        self.filters.exact("status", phase.word())
             && (self.health.is_empty() || self.health.contains(health))
             && (self.exited.is_empty()
                 || (ended && self.exited.contains(&container.state.exit_code)))
@@ -310,16 +318,17 @@ impl ContainerQuery {
                 && container
                     .networks
                     .iter()
-                    .any(|network| network.name == value || network.id.starts_with(value))
+                    .any(|network| &*network.name == value || network.id.starts_with(value))
         };
         let any = |key: &str, hit: &dyn Fn(&str) -> bool| {
             !self.filters.has(key) || self.filters.values(key).any(hit)
         };
-        self.filters.labels("label", &container.labels)
+        self.filters
+            .labels_by("label", |name| container.labels.get(name))
             && any("volume", &volume)
             && any("network", &network)
             && self.wants_ports(container)
-            && self.isolation.pass([container.host.isolation.as_str()])
+            && self.isolation.pass([&*container.host.isolation])
     }
 
     fn wants_ports(&self, container: &Container) -> bool {
@@ -336,20 +345,4 @@ impl ContainerQuery {
                 || hit(&self.expose, port.private, &port.kind)
         })
     }
-}
-
-/// The rows as the JSON array of `GET /containers/json`, statuses as of `now`; `sizes` by container ID.
-#[must_use]
-pub fn write_rows(rows: &[Row<'_>], now: Wall, sizes: &BTreeMap<String, (i64, i64)>) -> String {
-    let mut out = String::with_capacity(2 + rows.len() * 1024);
-    out.push('[');
-    for (engine, container) in rows {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        let (entry, status) = engine.entry(container, now);
-        entry.write(&mut out, &status, sizes.get(&*container.id).copied());
-    }
-    out.push(']');
-    out
 }

@@ -1,12 +1,14 @@
 //! Finding a container by what a user calls it (spec/classic.md section 4.5).
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::container::{Container, SHORT_ID, bare};
 use super::{Cluster, Engine};
 use crate::address::HostPort;
+use crate::time::Wall;
 
 /// Why a reference does not lead to one container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +49,15 @@ pub(super) struct Index {
     replaced: Keys,
     /// The IDs that copies replaced, those that are gone included, as long as what they replaced is in the view.
     former: BTreeSet<Arc<str>>,
+    /// In the order of lists: newest first, those of the same moment by ID.
+    listed: BTreeMap<(Reverse<Wall>, Arc<str>, u32), Arc<Container>>,
 }
 
 impl Index {
-    pub(super) fn insert(&mut self, slot: u32, container: &Container) {
+    pub(super) fn insert(&mut self, slot: u32, container: &Arc<Container>) {
         let id = &container.id;
+        let place = (Reverse(container.created), id.clone(), slot);
+        self.listed.insert(place, Arc::clone(container));
         self.ids.insert((id.clone(), slot, id.clone()));
         if let Some(swarm_id) = container.swarm_id() {
             self.swarm_ids.insert((swarm_id.into(), slot, id.clone()));
@@ -68,12 +74,14 @@ impl Index {
         }
     }
 
-    pub(super) fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
+    fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
         self.execs.insert((exec.into(), slot, id.clone()));
     }
 
     pub(super) fn remove(&mut self, slot: u32, container: &Container) {
         let id = &container.id;
+        self.listed
+            .remove(&(Reverse(container.created), id.clone(), slot));
         self.ids.remove(&(id.clone(), slot, id.clone()));
         if let Some(swarm_id) = container.swarm_id() {
             self.swarm_ids.remove(&(swarm_id.into(), slot, id.clone()));
@@ -96,6 +104,31 @@ impl Index {
         if exactly(&self.ids, old).is_empty() && exactly(&self.replaced, old).is_empty() {
             self.former.remove(old);
         }
+    }
+
+    /// Another record of the same container. What it is called hardly ever changes.
+    pub(super) fn replace(&mut self, slot: u32, old: &Container, new: &Arc<Container>) {
+        let same = old.id == new.id
+            && old.created == new.created
+            && old.names == new.names
+            && old.swarm_id() == new.swarm_id()
+            && old.execs == new.execs
+            && old.moved == new.moved;
+        let place = (Reverse(new.created), new.id.clone(), slot);
+        match self.listed.get_mut(&place).filter(|_| same) {
+            Some(listed) => *listed = Arc::clone(new),
+            None => {
+                self.remove(slot, old);
+                self.insert(slot, new);
+            }
+        }
+    }
+
+    /// All containers with their engines, newest first.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
+        self.listed
+            .iter()
+            .map(|((_, _, slot), container)| (*slot, container))
     }
 
     pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {

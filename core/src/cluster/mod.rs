@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::address::HostPort;
 use crate::time::Wall;
 
 mod container;
 mod copies;
+mod counts;
 mod describe;
 mod doubles;
 mod engine;
@@ -21,12 +23,15 @@ mod filters;
 pub mod human;
 mod image;
 mod info;
+mod labels;
 mod list;
+mod listing;
 mod lookup;
 mod network;
 mod objects;
 mod ports;
 mod recipe;
+mod roster;
 mod tally;
 mod volume;
 
@@ -45,7 +50,9 @@ pub use events::EventQuery;
 pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};
 pub use info::{ClusterInfo, HostInfo, Replication, Role};
-pub use list::{ContainerQuery, Row, write_rows};
+pub use labels::Labels;
+pub use list::{ContainerQuery, Row};
+pub use listing::Listing;
 pub use lookup::LookupError;
 pub use network::Network;
 pub use objects::ObjectError;
@@ -54,7 +61,9 @@ pub use recipe::{Recipe, Remake};
 pub use tally::Tally;
 pub use volume::Volume;
 
+use labels::Texts;
 use lookup::Index;
+use roster::Roster;
 
 /// All engines and what runs on them.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +74,8 @@ pub struct Cluster {
     index: Index,
     /// Daemon IDs of engines that get no new containers.
     drained: BTreeSet<String>,
+    roster: Roster,
+    texts: Texts,
 }
 
 /// What [`Cluster::admit`] found.
@@ -125,6 +136,7 @@ impl Cluster {
         let slot = self.slots.remove(address)?;
         let mut engine = self.engines.remove(&slot)?;
         self.index.remove_all(slot, &engine);
+        self.roster.leave(&engine);
         engine.state = EngineState::Disconnected;
         engine.updated_at = now;
         Some(engine)
@@ -144,14 +156,14 @@ impl Cluster {
         now: Wall,
     ) -> Result<Admission, ClusterError> {
         let slot = self.slot(address)?;
-        let other = self
-            .engines
-            .iter()
-            .find(|(other, engine)| **other != slot && engine.id() == specs.id)
-            .map(|(_, engine)| engine.address.clone());
+        let other = self.roster.daemon(&specs.id).filter(|other| *other != slot);
+        let other = other
+            .and_then(|other| self.engines.get(&other))
+            .map(|engine| engine.address.clone());
         let Some(engine) = self.engines.get_mut(&slot) else {
             return Err(ClusterError::UnknownEngine(address.clone()));
         };
+        self.roster.leave(engine);
         if let Some(other) = other {
             let error = ClusterError::DuplicateId {
                 id: specs.id,
@@ -160,7 +172,7 @@ impl Cluster {
             };
             self.index.remove_all(slot, engine);
             engine.clear();
-            engine.specs = None;
+            engine.describe(None);
             engine.state = EngineState::Pending;
             engine.indicator = 0;
             engine.error = Some(error.to_string());
@@ -170,7 +182,8 @@ impl Cluster {
         }
         engine.twin_of = None;
         let before = engine.entry_context();
-        let old = engine.specs.replace(specs).map(|specs| specs.id);
+        let old = engine.describe(Some(specs)).map(|specs| specs.id);
+        self.roster.join(slot, engine);
         engine.ip = ip;
         engine.updated_at = now;
         let admission = match old {
@@ -199,11 +212,16 @@ impl Cluster {
         error: Option<String>,
         now: Wall,
     ) -> Result<(), ClusterError> {
-        let engine = self.engine_mut(address)?;
+        let slot = self.slot(address)?;
+        let Some(engine) = self.engines.get_mut(&slot) else {
+            return Ok(());
+        };
+        self.roster.leave(engine);
         engine.state = match (state, &engine.specs) {
             (EngineState::Healthy, None) => EngineState::Pending,
             (state, _) => state,
         };
+        self.roster.join(slot, engine);
         engine.indicator = if engine.is_healthy() {
             indicator.min(100)
         } else {
@@ -231,12 +249,13 @@ impl Cluster {
             return Ok(());
         };
         self.index.remove_all(slot, engine);
-        let mut old = std::mem::take(&mut engine.containers);
-        engine.used = Resources::default();
+        let mut old = engine.take_containers();
         for mut container in containers {
             if let Some(old) = old.remove(&container.id) {
-                container.execs.extend(old.execs);
+                container.execs.extend(old.execs.iter().cloned());
             }
+            container.share(&mut self.texts);
+            let container = Arc::new(container);
             self.index.insert(slot, &container);
             engine.insert_container(container);
         }
@@ -256,11 +275,16 @@ impl Cluster {
         let Some(engine) = self.engines.get_mut(&slot) else {
             return Ok(());
         };
-        if let Some(old) = engine.remove_container(&container.id) {
-            self.index.remove(slot, &old);
-            container.execs.extend(old.execs);
+        let old = engine.remove_container(&container.id);
+        if let Some(old) = &old {
+            container.execs.extend(old.execs.iter().cloned());
         }
-        self.index.insert(slot, &container);
+        container.share(&mut self.texts);
+        let container = Arc::new(container);
+        match old {
+            Some(old) => self.index.replace(slot, &old, &container),
+            None => self.index.insert(slot, &container),
+        }
         engine.insert_container(container);
         Ok(())
     }
@@ -285,16 +309,19 @@ impl Cluster {
         let Some(slot) = self.slots.get(address) else {
             return false;
         };
-        let found = self
-            .engines
-            .get_mut(slot)
-            .and_then(|engine| engine.containers.get_mut(container));
-        if let Some(container) = found {
-            container.execs.insert(exec.to_owned());
-            self.index.insert_exec(*slot, &container.id, exec);
-            return true;
-        }
-        false
+        let Some(engine) = self.engines.get_mut(slot) else {
+            return false;
+        };
+        let Some(old) = engine.remove_container(container) else {
+            return false;
+        };
+        self.index.remove(*slot, &old);
+        let mut container = Arc::unwrap_or_clone(old);
+        container.execs.insert(exec.to_owned());
+        let container = Arc::new(container);
+        self.index.insert(*slot, &container);
+        engine.insert_container(container);
+        true
     }
 
     /// Replaces all images of an engine.
@@ -426,12 +453,16 @@ impl Cluster {
                 .any(|other| other.twin_of.as_ref() == Some(&engine.address))
     }
 
+    /// All engines that have been validated, by name and address: the same order on every manager.
+    pub fn in_order(&self) -> impl Iterator<Item = &Engine> {
+        let slots = self.roster.in_order();
+        slots.filter_map(|slot| self.engines.get(&slot))
+    }
+
     /// Another engine with the same host name as `engine`: names of both are ambiguous then.
     #[must_use]
     pub fn namesake(&self, engine: &Engine) -> Option<&Engine> {
-        let name = engine.specs.as_ref().map(|specs| &specs.name)?;
-        self.validated()
-            .find(|other| other.address != engine.address && other.name() == name)
+        self.engines.get(&self.roster.namesake(engine)?)
     }
 
     fn slot(&self, address: &HostPort) -> Result<u32, ClusterError> {

@@ -144,7 +144,7 @@ impl Cluster {
                 .validated()
                 .flat_map(Engine::containers)
                 .flat_map(|container| &container.networks)
-                .any(|used| used.id == network.id)
+                .any(|used| *used.id == *network.id)
     }
 
     /// The network called `reference`, on an engine that answers if there is one; see [`Cluster::network_holders`].

@@ -47,7 +47,8 @@ impl Life {
         result: Result<Reply, CallError>,
         out: &mut Effects<Effect>,
     ) {
-        let (verdict, tickets) = self.work.done(object);
+        let found = matches!(result, Ok(Reply::Container(Some(_))));
+        let (verdict, tickets) = self.work.done(object, found);
         let use_it = verdict == Verdict::Use;
         match result {
             Ok(reply) if use_it => {

@@ -222,6 +222,18 @@ impl Life {
             Part::Networks => Object::Networks,
             Part::Volumes => Object::Volumes,
         };
+        // Of a new container an event told a moment ago: what is being read was read after it was made.
+        let new = match &object {
+            Object::Container(id) => !self.known.contains_key(id),
+            Object::Images
+            | Object::Networks
+            | Object::Volumes
+            | Object::Network(_)
+            | Object::Volume(_) => false,
+        };
+        if self.state == EngineState::Healthy && new && self.work.join(&object, ticket) {
+            return;
+        }
         if self.state != EngineState::Healthy || !self.work.want_first(object, ticket) {
             out.push(Effect::Refreshed { ticket });
         }
@@ -275,7 +287,7 @@ impl Life {
             .filter(|flight| flight.purpose != Purpose::Round)
             .count();
         let wanted = self.state == EngineState::Healthy || self.step == Step::Settle;
-        wanted && objects + 1 < MAX_IN_FLIGHT
+        wanted && objects < self.work.at_once()
     }
 
     fn wake_at(&self) -> Option<Wake> {

@@ -281,7 +281,8 @@ pub enum Effect {
         /// The stream.
         op: OpId,
     },
-    /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now.
+    /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now. A container that was not
+    /// known may have been read before that, but since an event told of it.
     Refreshed {
         /// From the input.
         ticket: u64,

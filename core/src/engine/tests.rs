@@ -738,6 +738,24 @@ fn whoever_waits_for_a_container_gets_a_record_read_after_he_asked() {
 }
 
 #[test]
+fn a_new_container_that_is_being_read_is_not_read_again_for_whoever_made_it() {
+    let mut world = World::with(1);
+    world.engine.add("young");
+    world.happen("container", "create", "young");
+    let (op, call) = world.calls.pop_front().unwrap();
+    let ticket = 1;
+    world.give(Input::Refresh {
+        part: Part::Container("young".into()),
+        ticket,
+    });
+    let found = world.engine.answer(&call);
+    world.give(Input::Answered { op, result: found });
+    assert!(world.notices.contains(&"refreshed 1".to_owned()));
+    assert!(world.view.containers.contains("young"));
+    assert!(world.calls.is_empty(), "it is not asked for once more");
+}
+
+#[test]
 fn nothing_happens_after_removal() {
     for up in [true, false] {
         let mut world = World::new();

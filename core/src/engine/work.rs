@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Call, OpId};
+use super::{Call, MAX_IN_FLIGHT, OpId};
 use crate::time::Mono;
 
 /// A part of the view that is refreshed by one call.
@@ -24,6 +24,12 @@ pub(super) enum Object {
 pub(super) const MAX_OBJECTS: usize = 16_384;
 /// Time between two listings of images that events ask for: a pull causes many events, each for a long list.
 const IMAGES_APART: Duration = Duration::from_secs(1);
+/// Most calls under way; the round has one more.
+const CALLS_MAX: usize = MAX_IN_FLIGHT - 1;
+/// Calls under way at once however few objects there are: a slow one must not hold up all others.
+const CALLS_MIN: usize = 2;
+/// As many objects are worth one call more at the same time.
+const OBJECTS_FOR_A_CALL: usize = 40;
 /// Most callers that wait for refreshes.
 pub(super) const MAX_TICKETS: usize = 512;
 
@@ -53,6 +59,8 @@ struct Item {
     waiting: Vec<u64>,
     /// Callers that wait for the call under way.
     flying: Vec<u64>,
+    /// Callers to whom the call under way will do if it finds the object, and who else wait for the next one.
+    joined: Vec<u64>,
 }
 
 /// What to do with the answer to a finished call.
@@ -122,6 +130,19 @@ impl Work {
         true
     }
 
+    /// Lets the ticket wait for a call that is under way, if that finds the object; `false` when there is none.
+    pub(super) fn join(&mut self, object: &Object, ticket: u64) -> bool {
+        let Some(item) = self.items.get_mut(object) else {
+            return false;
+        };
+        if item.flight.is_none() || item.gone || self.tickets >= MAX_TICKETS {
+            return false;
+        }
+        item.joined.push(ticket);
+        self.tickets += 1;
+        true
+    }
+
     /// Whether a refresh of `object` is wanted or under way.
     pub(super) fn has(&self, object: &Object) -> bool {
         self.items
@@ -137,7 +158,8 @@ impl Work {
         };
         item.gone = true;
         item.again = false;
-        let tickets = std::mem::take(&mut item.waiting);
+        let mut tickets = std::mem::take(&mut item.waiting);
+        tickets.append(&mut item.joined);
         self.tickets -= tickets.len();
         self.settled(object);
         tickets
@@ -150,6 +172,15 @@ impl Work {
             item.settling = !item.gone;
             self.settling += usize::from(item.settling);
         }
+    }
+
+    /// How many calls may be under way. Each takes a connection, and a fleet that starts has many engines: the first
+    /// listing of one with few objects is done soon enough by two. Nothing else is held up by that.
+    pub(super) fn at_once(&self) -> usize {
+        if self.settling == 0 || self.tickets > 0 {
+            return CALLS_MAX;
+        }
+        (self.items.len() / OBJECTS_FOR_A_CALL).clamp(CALLS_MIN, CALLS_MAX)
     }
 
     /// The next call to start, if there is one that may start at `now`.
@@ -197,15 +228,23 @@ impl Work {
             && !self.items.get(object).is_some_and(asked)
     }
 
-    /// A call has ended. Returns what to do with its answer, and the tickets of those who waited for it.
-    pub(super) fn done(&mut self, object: &Object) -> (Verdict, Vec<u64>) {
+    /// A call has ended, and has `found` the object or not. Returns what to do with its answer, and the tickets of those
+    /// who waited for it.
+    pub(super) fn done(&mut self, object: &Object, found: bool) -> (Verdict, Vec<u64>) {
         self.settled(object);
         let Some(item) = self.items.get_mut(object) else {
             return (Verdict::Drop, Vec::new());
         };
         item.flight = None;
-        let tickets = std::mem::take(&mut item.flying);
+        let mut tickets = std::mem::take(&mut item.flying);
         let gone = item.gone;
+        match found {
+            true => tickets.append(&mut item.joined),
+            false => {
+                item.again |= !item.joined.is_empty();
+                item.waiting.append(&mut item.joined);
+            }
+        }
         if item.again {
             item.again = false;
             match item.waiting.is_empty() {
@@ -233,6 +272,7 @@ impl Work {
             item.again = false;
             item.settling = false;
             tickets.append(&mut item.waiting);
+            tickets.append(&mut item.joined);
             item.flight.is_some()
         });
         self.tickets -= tickets.len();
@@ -245,7 +285,8 @@ impl Work {
         self.images_from = old.images_from;
         old.items
             .into_values()
-            .flat_map(|item| item.waiting.into_iter().chain(item.flying))
+            .flat_map(|item| [item.waiting, item.flying, item.joined])
+            .flatten()
             .collect()
     }
 

@@ -3,7 +3,7 @@
 use super::carriers::Expressions;
 use super::dependency::{self, Bound};
 use super::expression::Expression;
-use super::{Node, Refusal, Request, ports};
+use super::{Node, Request, ports};
 use crate::cluster::{Cluster, Container, Image, SHORT_ID};
 use crate::config::Filter;
 
@@ -16,24 +16,8 @@ pub(super) struct Scene<'a> {
 }
 
 impl Filter {
-    /// The engines this filter keeps; why the others are dropped goes to `refused`.
-    pub(super) fn apply<'a>(
-        self,
-        nodes: Vec<Node<'a>>,
-        scene: &Scene<'_>,
-        refused: &mut Vec<Refusal>,
-    ) -> Vec<Node<'a>> {
-        let mut kept = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            match self.refuses(&node, scene) {
-                Some(reason) => refused.push(node.refusal(reason)),
-                None => kept.push(node),
-            }
-        }
-        kept
-    }
-
-    fn refuses(self, node: &Node<'_>, scene: &Scene<'_>) -> Option<String> {
+    /// Why this filter drops the engine, if it does.
+    pub(super) fn refuses(self, node: &Node<'_>, scene: &Scene<'_>) -> Option<String> {
         let Scene {
             cluster,
             request,
@@ -98,10 +82,8 @@ impl Filter {
     }
 }
 
-/// The engine's label of that name limits how many containers, in any state, are placed on it.
 fn slots(node: &Node<'_>) -> Option<String> {
-    let label = node.label("containerslots")?;
-    let slots: usize = label.parse().ok()?;
+    let slots = node.engine.slots()?;
     let used = node.containers;
     (used >= slots).then(|| format!("{used} of {slots} container slots are used"))
 }
@@ -124,15 +106,15 @@ fn neighbours<'a>(key: &str, node: &Node<'a>) -> Vec<&'a str> {
     let pending = node.pending.iter();
     match key {
         "container" => containers
-            .flat_map(calls)
+            .flat_map(|container| calls(container))
             .chain(pending.flat_map(|request| [request.name.as_str(), &request.swarm_id]))
             .filter(|text| !text.is_empty())
             .collect(),
         "image" => node.engine.images().flat_map(image_names).collect(),
         _ => containers
-            .map(|container| &container.labels)
-            .chain(pending.map(|request| &request.labels))
-            .map(|labels| labels.get(key).map_or("", String::as_str))
+            .map(|container| container.labels.get(key))
+            .chain(pending.map(|request| request.labels.get(key).map(String::as_str)))
+            .map(Option::unwrap_or_default)
             .collect(),
     }
 }

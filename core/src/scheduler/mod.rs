@@ -30,6 +30,7 @@ pub use expression::{Expression, ExpressionError, Operator};
 pub use ports::PortsWanted;
 
 use filter::Scene;
+use strategy::Ranked;
 
 /// What is to be placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,13 +53,13 @@ pub struct Request {
     pub replaces: Vec<String>,
 }
 
-/// An engine that can take the container.
+/// An engine that can take the container. It borrows from the view: all but a few candidates are never looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct Candidate<'a> {
     /// Its address.
-    pub address: HostPort,
+    pub address: &'a HostPort,
     /// Its host name.
-    pub name: String,
+    pub name: &'a str,
     /// What the strategy computed; lower is better under `spread`, higher under `binpack`, without meaning under
     /// `random`.
     pub weight: i64,
@@ -68,9 +69,9 @@ pub struct Candidate {
 
 /// The outcome of one placement: best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ranking {
+pub struct Ranking<'a> {
     /// Engines to try, in this order.
-    pub ranked: Vec<Candidate>,
+    pub ranked: Vec<Candidate<'a>>,
     /// Engines left out.
     pub refused: Vec<Refusal>,
 }
@@ -107,6 +108,15 @@ struct Node<'a> {
     containers: usize,
     /// What is reserved on it and not in the view yet.
     pending: Vec<&'a Request>,
+}
+
+/// An engine that no filter drops.
+struct Fit<'a> {
+    /// Its place among all engines.
+    at: usize,
+    node: &'a Node<'a>,
+    /// For each wish, whether the engine fails it.
+    unmet: Vec<bool>,
 }
 
 impl Scheduler {
@@ -146,9 +156,14 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`PlaceError`] when no engine can take it. Whether the name is free is not looked at.
-    pub fn rank(&mut self, cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
+    pub fn rank<'a>(
+        &mut self,
+        cluster: &'a Cluster,
+        request: &Request,
+    ) -> Result<Ranking<'a>, PlaceError> {
         self.check_filters(request)?;
-        let mut nodes = nodes(cluster, &self.reservations, self.overcommit);
+        let engines: Vec<&Engine> = cluster.in_order().collect();
+        let nodes = nodes(cluster, &engines, &self.reservations, self.overcommit);
         if nodes.is_empty() {
             return Err(PlaceError::NoEngines);
         }
@@ -157,35 +172,56 @@ impl Scheduler {
             request,
             bound: dependency::bound(&nodes, request),
         };
-        let mut refused = Vec::new();
-        nodes.retain(|node| {
-            let drained = cluster.is_drained(node.engine);
-            if drained {
-                refused.push(node.refusal(format!("engine {} is drained", node.engine.name())));
+        let (mut drained, mut refused) = (Vec::new(), Vec::new());
+        let wishes = self.has_wishes(request);
+        let mut fit = Vec::with_capacity(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            if cluster.is_drained(node.engine) {
+                drained.push(node.refusal(format!("engine {} is drained", node.engine.name())));
+                continue;
             }
-            !drained
-        });
-        if nodes.is_empty() {
-            return Err(PlaceError::NoHealthy(refused));
-        }
-        for (at, filter) in self.filters.iter().enumerate() {
-            nodes = filter.apply(nodes, &scene, &mut refused);
-            if nodes.is_empty() {
-                return Err(self.none_left(at, request, refused));
+            match self.refusal(node, &scene) {
+                Some(refusal) => refused.push(refusal),
+                None => fit.push(Fit {
+                    at,
+                    node,
+                    unmet: match wishes {
+                        true => self.wishes_unmet(node, request),
+                        false => Vec::new(),
+                    },
+                }),
             }
         }
-        let mut ranked = self
+        // As if one filter after the other had looked at all engines.
+        refused.sort_by_key(|(at, _)| *at);
+        let last = refused.last().map(|(at, _)| *at);
+        let mut refused: Vec<Refusal> = drained
+            .into_iter()
+            .chain(refused.into_iter().map(|(_, refusal)| refusal))
+            .collect();
+        if fit.is_empty() {
+            return Err(match last {
+                Some(at) => self.none_left(at, request, refused),
+                None => PlaceError::NoHealthy(refused),
+            });
+        }
+        let ranked = self
             .strategy
-            .rank(&nodes, request, &mut self.random, &mut refused);
+            .rank(fit, request, &mut self.random, &mut refused);
         if ranked.is_empty() {
             return Err(PlaceError::NoResources(refused));
         }
-        let unmet: BTreeMap<_, _> = nodes
-            .iter()
-            .map(|node| (&node.engine.address, self.wishes_unmet(node, request)))
-            .collect();
-        // Stable: the strategy decides among engines that meet the same wishes.
-        ranked.sort_by(|a, b| unmet.get(&a.address).cmp(&unmet.get(&b.address)));
+        // The nodes borrow from the reservations too: what is handed out must not.
+        let candidate = |one: Ranked| {
+            let engine = engines.get(one.at)?;
+            Some(Candidate {
+                address: &engine.address,
+                name: engine.name(),
+                weight: one.weight,
+                containers: one.containers,
+            })
+        };
+        let ranked = ranked.into_iter().filter_map(candidate).collect();
         Ok(Ranking { ranked, refused })
     }
 
@@ -193,14 +229,15 @@ impl Scheduler {
     ///
     /// # Errors
     /// [`PlaceError`] when the name is taken or no engine can take the container.
-    pub fn reserve(
+    pub fn reserve<'a>(
         &mut self,
-        cluster: &Cluster,
+        cluster: &'a Cluster,
         request: Request,
-    ) -> Result<(ReservationId, Ranking), PlaceError> {
+    ) -> Result<(ReservationId, Ranking<'a>), PlaceError> {
         self.check_name(cluster, &request)?;
         let ranking = self.rank(cluster, &request)?;
-        let address = ranking.ranked.first().map(|best| best.address.clone());
+        let best = ranking.ranked.first();
+        let address = best.map(|best| HostPort::clone(best.address));
         Ok((self.keep(Reservation { request, address }), ranking))
     }
 
@@ -287,6 +324,15 @@ impl Scheduler {
         Ok(())
     }
 
+    /// The first filter that drops the engine, by its place, and why.
+    fn refusal(&self, node: &Node<'_>, scene: &Scene<'_>) -> Option<(usize, Refusal)> {
+        let mut filters = self.filters.iter().enumerate();
+        filters.find_map(|(at, filter)| {
+            let reason = filter.refuses(node, scene)?;
+            Some((at, node.refusal(reason)))
+        })
+    }
+
     /// The error when the filter at this place has left no engine.
     fn none_left(&self, at: usize, request: &Request, refused: Vec<Refusal>) -> PlaceError {
         if self.filters.get(at) == Some(&Filter::Health) {
@@ -299,6 +345,11 @@ impl Scheduler {
         }
     }
 
+    fn has_wishes(&self, request: &Request) -> bool {
+        let of = |filter: &Filter| filter.of(&request.expressions).iter();
+        self.filters.iter().flat_map(of).any(|one| one.soft)
+    }
+
     fn wishes_unmet(&self, node: &Node<'_>, request: &Request) -> Vec<bool> {
         let filters = self.filters.iter();
         filters
@@ -307,34 +358,39 @@ impl Scheduler {
     }
 }
 
-/// The validated engines, with what is reserved on each and not in the view yet counted as used.
+/// The validated engines by name and address, with what is reserved on each and not in the view yet counted as used.
 fn nodes<'a>(
     cluster: &'a Cluster,
+    engines: &[&'a Engine],
     reservations: &'a BTreeMap<ReservationId, Reservation>,
     overcommit: i64,
 ) -> Vec<Node<'a>> {
-    let mut pending: BTreeMap<&HostPort, Vec<&Request>> = BTreeMap::new();
+    let mut nodes: Vec<_> = engines
+        .iter()
+        .map(|engine| Node {
+            engine,
+            used: engine.used(),
+            total: engine.total(overcommit),
+            containers: engine.containers().len(),
+            pending: Vec::new(),
+        })
+        .collect();
     for Reservation { request, address } in reservations.values() {
-        if let Some(address) = address
-            && !cluster.has_swarm_id(address, &request.swarm_id)
-        {
-            pending.entry(address).or_default().push(request);
+        let engine = address.as_ref().and_then(|address| cluster.engine(address));
+        let seen = |engine: &&Engine| cluster.has_swarm_id(&engine.address, &request.swarm_id);
+        let Some(engine) = engine.filter(|engine| !seen(engine)) else {
+            continue;
+        };
+        let place = (engine.name(), &engine.address);
+        let at =
+            nodes.binary_search_by(|node| (node.engine.name(), &node.engine.address).cmp(&place));
+        if let Some(node) = at.ok().and_then(|at| nodes.get_mut(at)) {
+            node.used = node.used.plus(request.resources);
+            node.containers += 1;
+            node.pending.push(request);
         }
     }
-    cluster
-        .validated()
-        .map(|engine| {
-            let pending = pending.remove(&engine.address).unwrap_or_default();
-            let reserved = pending.iter().map(|request| request.resources);
-            Node {
-                engine,
-                used: reserved.fold(engine.used(), Resources::plus),
-                total: engine.total(overcommit),
-                containers: engine.containers().len() + pending.len(),
-                pending,
-            }
-        })
-        .collect()
+    nodes
 }
 
 impl<'a> Node<'a> {

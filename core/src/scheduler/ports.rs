@@ -88,7 +88,7 @@ fn claims_of_request(request: &Request) -> Vec<Claim<'_>> {
 /// A container has what it asks for also while it is stopped: it could not be started again otherwise.
 fn claims_of_container<'a>(container: &'a Container, claims: &mut Claims<'a>) {
     let owner = container.name();
-    if container.host.network_mode == "host" {
+    if &*container.host.network_mode == "host" {
         for port in &container.host.exposed {
             claims.add(Claim::exposed(port, owner));
         }
@@ -96,7 +96,7 @@ fn claims_of_container<'a>(container: &'a Container, claims: &mut Claims<'a>) {
     }
     let mut published = BTreeSet::new();
     for port in container.ports.iter().filter(|port| port.public > 0) {
-        published.insert((port.private, port.kind.as_str()));
+        published.insert((port.private, &*port.kind));
         claims.add(Claim {
             address: specific(&port.address),
             protocol: &port.kind,

@@ -1,8 +1,6 @@
 //! Strategies: which of the possible engines is best.
 
-use std::cmp::Reverse;
-
-use super::{Candidate, Node, Refusal, Request};
+use super::{Fit, Node, Refusal, Request};
 use crate::cluster::human;
 use crate::config::Strategy;
 use crate::rng::Random;
@@ -10,35 +8,59 @@ use crate::rng::Random;
 /// The share of weight one point of health indicator is worth: a recent failure outweighs any difference in room.
 const HEALTH_FACTOR: i64 = 10;
 
+/// An engine that has room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ranked {
+    /// Its place among all engines.
+    pub(super) at: usize,
+    pub(super) weight: i64,
+    pub(super) containers: usize,
+}
+
 impl Strategy {
-    /// Orders the engines that have room, best first; why the others have none goes to `refused`. Equal engines stay in
-    /// the order of their names and addresses, the same on every manager.
+    /// Orders the engines that have room, best first; why the others have none goes to `refused`. Those that fail fewer
+    /// wishes come first, the wishes written first counting most. Equal engines stay in the order they come in, that of
+    /// their names and addresses.
     pub(super) fn rank(
         self,
-        nodes: &[Node<'_>],
+        nodes: Vec<Fit<'_>>,
         request: &Request,
         random: &mut Random,
         refused: &mut Vec<Refusal>,
-    ) -> Vec<Candidate> {
+    ) -> Vec<Ranked> {
         let mut ranked = Vec::with_capacity(nodes.len());
-        for node in nodes {
+        for Fit { at, node, unmet } in nodes {
             match scores(node, request) {
-                Ok(score) => ranked.push(Candidate {
-                    address: node.engine.address.clone(),
-                    name: node.engine.name().to_owned(),
-                    weight: score + self.health_factor() * i64::from(node.engine.indicator),
-                    containers: node.containers,
-                }),
+                Ok(score) => {
+                    let weight = score + self.health_factor() * i64::from(node.engine.indicator);
+                    let containers = node.containers;
+                    ranked.push((
+                        unmet,
+                        Ranked {
+                            at,
+                            weight,
+                            containers,
+                        },
+                    ));
+                }
                 Err(reason) => refused.push(node.refusal(reason)),
             }
         }
-        ranked.sort_by(|a, b| (&a.name, &a.address).cmp(&(&b.name, &b.address)));
+        let worth = |one: &Ranked| (one.weight, one.containers);
+        // Stable sorts: the order they come in decides among equal ones.
         match self {
-            Self::Spread => ranked.sort_by_key(|one| (one.weight, one.containers)),
-            Self::BinPack => ranked.sort_by_key(|one| Reverse((one.weight, one.containers))),
-            Self::Random => shuffle(&mut ranked, random),
+            Self::Spread => ranked.sort_by(|(unmet, a), (other, b)| {
+                unmet.cmp(other).then_with(|| worth(a).cmp(&worth(b)))
+            }),
+            Self::BinPack => ranked.sort_by(|(unmet, a), (other, b)| {
+                unmet.cmp(other).then_with(|| worth(b).cmp(&worth(a)))
+            }),
+            Self::Random => {
+                shuffle(&mut ranked, random);
+                ranked.sort_by(|(unmet, _), (other, _)| unmet.cmp(other));
+            }
         }
-        ranked
+        ranked.into_iter().map(|(_, one)| one).collect()
     }
 
     fn health_factor(self) -> i64 {
@@ -51,7 +73,7 @@ impl Strategy {
 }
 
 /// Every order is as likely as any other.
-fn shuffle(ranked: &mut [Candidate], random: &mut Random) {
+fn shuffle<T>(ranked: &mut [T], random: &mut Random) {
     for last in (1..ranked.len()).rev() {
         let bound = u64::try_from(last + 1).unwrap_or(u64::MAX);
         let chosen = usize::try_from(random.below(bound)).unwrap_or(last);
@@ -99,6 +121,15 @@ fn scores(node: &Node<'_>, request: &Request) -> Result<i64, String> {
 fn score(used: u64, wanted: u64, total: u64) -> Option<i64> {
     if wanted == 0 {
         return Some(100);
+    }
+    // Done for every engine, and wide divisions are slow.
+    if let Some(after) = used.checked_add(wanted)
+        && let Some(hundredfold) = after.checked_mul(100)
+    {
+        return match after <= total {
+            true => i64::try_from(hundredfold / total).ok(),
+            false => None,
+        };
     }
     let after = u128::from(used) + u128::from(wanted);
     if after > u128::from(total) {

@@ -70,15 +70,13 @@ impl Api {
         request: &scheduler::Request,
         tried: &mut Vec<HostPort>,
     ) -> Result<Finished, ApiError> {
-        let (reserved, ranking) = self.reserve(request)?;
+        let (reserved, engines) = self.reserve(request, tried)?;
         let mut last = None;
-        let mut ranked = ranking.ranked;
-        ranked.sort_by_key(|candidate| tried.contains(&candidate.address));
-        for candidate in ranked.iter().take(ENGINES_MAX) {
-            self.scheduler().move_to(reserved.id, &candidate.address);
+        for address in &engines {
+            self.scheduler().move_to(reserved.id, address);
             let target = {
                 let cluster = self.fleet.cluster().read();
-                match cluster.engine(&candidate.address) {
+                match cluster.engine(address) {
                     Some(engine) => Target::of(&cluster, engine, plan.version),
                     None => continue,
                 }
@@ -114,14 +112,19 @@ impl Api {
         }))
     }
 
+    /// A reservation, and the engines to try in this order.
     fn reserve(
         &self,
         request: &scheduler::Request,
-    ) -> Result<(Reserved<'_>, scheduler::Ranking), ApiError> {
+        tried: &[HostPort],
+    ) -> Result<(Reserved<'_>, Vec<HostPort>), ApiError> {
         let mut scheduler = self.scheduler();
         let cluster = self.fleet.cluster().read();
         let (id, ranking) = scheduler.reserve(&cluster, request.clone())?;
-        Ok((Reserved { api: self, id }, ranking))
+        let addresses = ranking.ranked.iter().map(|candidate| candidate.address);
+        let (again, new): (Vec<_>, Vec<_>) = addresses.partition(|one| tried.contains(one));
+        let best = new.into_iter().chain(again).take(ENGINES_MAX);
+        Ok((Reserved { api: self, id }, best.cloned().collect()))
     }
 
     /// The request, bound to the engines that have the image, if there are any and the user has not chosen an engine:

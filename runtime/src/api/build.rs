@@ -81,10 +81,10 @@ impl Api {
             .into_iter()
             .map(|candidate| candidate.address);
         let chosen = match &bound {
-            Some(bound) => addresses.find(|address| address == bound),
+            Some(bound) => addresses.find(|address| *address == bound),
             None => addresses.next(),
         };
-        let engine = chosen.and_then(|address| cluster.engine(&address));
+        let engine = chosen.and_then(|address| cluster.engine(address));
         let engine = engine.ok_or_else(|| {
             bad("the session of the build is on an engine that the build may not be placed on")
         })?;

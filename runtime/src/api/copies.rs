@@ -34,7 +34,7 @@ impl Old {
         let own = cluster.engine(&self.target.address).map(Engine::networks);
         let own = own.into_iter().flatten().filter(|network| {
             let mut used = self.container.networks.iter();
-            !network.is_local() && used.any(|used| used.name == network.name)
+            !network.is_local() && used.any(|used| *used.name == *network.name)
         });
         own.filter_map(|network| {
             let mut healthy = cluster.validated().filter(|engine| engine.is_healthy());

@@ -175,7 +175,7 @@ impl Api {
         let cluster = self.fleet.cluster().read();
         let ranking = scheduler.rank(&cluster, &scheduler::Request::default())?;
         let best = ranking.ranked.first();
-        let engine = best.and_then(|best| cluster.engine(&best.address));
+        let engine = best.and_then(|best| cluster.engine(best.address));
         let engine = engine.ok_or_else(no_engine)?;
         Target::healthy(&cluster, engine, version, "the request")
     }

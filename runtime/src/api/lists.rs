@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use swarm_core::api::{Query, Request};
-use swarm_core::cluster::{ContainerQuery, write_rows};
+use swarm_core::cluster::{ContainerQuery, Listing};
 
 use super::Api;
 use super::answer::{Answer, json_text};
 use super::engine::healthy_targets;
 use super::join::join_all;
+use crate::http::body;
 use crate::platform::BoxFuture;
 
 /// What an engine's list of containers with sizes may take.
 const LIST_BYTES_MAX: usize = 64 << 20;
+
+/// A list longer than this is written piece by piece, as fast as the client reads it.
+const PIECE_BYTES: usize = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -34,10 +39,22 @@ impl Api {
         } else {
             BTreeMap::new()
         };
-        let cluster = self.fleet.cluster().read();
-        let rows = cluster.list_containers(&query)?;
-        let text = write_rows(&rows, self.platform.wall(), &sizes);
-        Ok(json_text(StatusCode::OK, text))
+        let mut listing = {
+            let cluster = self.fleet.cluster().read();
+            let rows = cluster.list_containers(&query)?;
+            Listing::new(&rows, self.platform.wall(), sizes)
+        };
+        let first = listing.piece(PIECE_BYTES).unwrap_or_default();
+        if listing.is_over() {
+            return Ok(json_text(StatusCode::OK, first));
+        }
+        let mut response = json_text(StatusCode::OK, "");
+        let mut first = Some(first);
+        *response.body_mut() = body::pieces(move || {
+            let piece = first.take().or_else(|| listing.piece(PIECE_BYTES));
+            piece.map(Bytes::from)
+        });
+        Ok(response)
     }
 
     /// The sizes of all containers, from the engines that tell them: only they can.

@@ -183,7 +183,12 @@ impl Api {
         let Some(moved) = copy.container.moved.clone() else {
             return Ok(());
         };
-        let joined = |name: &str| copy.container.networks.iter().any(|used| used.name == name);
+        let joined = |name: &str| {
+            copy.container
+                .networks
+                .iter()
+                .any(|used| *used.name == *name)
+        };
         for (name, endpoint) in moved.networks.iter().filter(|(name, _)| !joined(name)) {
             self.join_network(job, &copy, name, endpoint).await?;
         }

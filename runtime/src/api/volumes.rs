@@ -76,7 +76,7 @@ impl Api {
         let engines = ranking
             .ranked
             .iter()
-            .filter_map(|candidate| cluster.engine(&candidate.address))
+            .filter_map(|candidate| cluster.engine(candidate.address))
             .filter(|engine| engine.is_healthy());
         let targets = engines.map(|engine| Target::of(&cluster, engine, version));
         Ok((targets.collect(), name.to_owned()))

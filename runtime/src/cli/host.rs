@@ -1,5 +1,6 @@
-//! What `/info` and `/version` tell of this machine and this build.
+//! This machine and this build: what `/info` and `/version` tell of them, and how many files may be open.
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::system::uname;
 use swarm_core::cluster::HostInfo;
 use swarm_core::config::Manage;
@@ -26,6 +27,16 @@ pub(super) fn host_info(env: &Env, config: &Manage) -> HostInfo {
         no_proxy: variable(&env.no_proxy),
         experimental: config.experimental,
         debug: config.debug,
+    }
+}
+
+/// Raises the limit on open files to what this process may have. Every engine needs a few connections, and shells and
+/// service managers start programs with 1,024 files, whatever they may have.
+pub(super) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the limit on open files");
     }
 }
 

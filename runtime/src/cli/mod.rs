@@ -215,6 +215,7 @@ fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyh
     };
     if logs {
         crate::log::init(invocation.log, LogClock::of(platform))?;
+        host::raise_file_limit();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -29,6 +29,8 @@ pub(super) struct Carrier {
     streams: BTreeMap<OpId, watch::Sender<()>>,
     /// Dropped with the machine, which ends the calls under way.
     gone: watch::Sender<()>,
+    /// Dropped when it is known for the first time how the engine is.
+    starting: Option<watch::Sender<()>>,
 }
 
 impl Carrier {
@@ -37,6 +39,7 @@ impl Carrier {
         address: HostPort,
         generation: u64,
         handle: WeakHandle<Input>,
+        starting: watch::Sender<()>,
     ) -> Self {
         let node = Node {
             addr: address.to_string(),
@@ -50,6 +53,7 @@ impl Carrier {
             node,
             streams: BTreeMap::new(),
             gone: watch::Sender::new(()),
+            starting: Some(starting),
         }
     }
 
@@ -122,12 +126,15 @@ impl Carrier {
         self.streams.insert(op, stop);
     }
 
-    fn change(&self, change: ViewChange) {
+    fn change(&mut self, change: ViewChange) {
+        let may_end_look = matches!(change, ViewChange::Health { .. } | ViewChange::Remove);
+        if may_end_look {
+            self.starting = None;
+        }
         if !self.shared.is_current(&self.address, self.generation) {
             return;
         }
         let (at, now) = (&self.address, self.shared.platform.wall());
-        let may_end_look = matches!(change, ViewChange::Health { .. } | ViewChange::Remove);
         // Every failure here says that the engine is not in the view: it was removed, and so will this task be.
         let mut cluster = self.shared.view.write();
         match change {

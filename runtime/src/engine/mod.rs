@@ -25,6 +25,7 @@ mod calls;
 mod carrier;
 mod events;
 mod first_look;
+mod starts;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use events::{ClusterEvent, Subscription, SubscriptionError};
 use carrier::Carrier;
 use events::EventLog;
 use first_look::FirstLook;
+use starts::Starts;
 
 /// How long the first look at the engines may take: as long as a call to one of them.
 const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
@@ -56,6 +58,7 @@ struct Shared {
     running: Mutex<Running>,
     events: EventLog,
     first_look: FirstLook,
+    starts: Starts,
 }
 
 #[derive(Default)]
@@ -84,6 +87,7 @@ impl Engines {
                 running: Mutex::default(),
                 events: EventLog::default(),
                 first_look: FirstLook::default(),
+                starts: Starts::default(),
             }),
         }
     }
@@ -110,8 +114,10 @@ impl Engines {
             shared.platform.random(&format!("engine/{address}")),
             shared.platform.mono(),
         );
-        let handle = driver::start(&shared.platform, "engine", machine, |handle| {
-            Carrier::new(Arc::clone(shared), address.clone(), generation, handle)
+        let (turn, turn_over) = shared.starts.line_up(&shared.platform);
+        let handle = driver::start_after(&shared.platform, "engine", turn, machine, |handle| {
+            let shared = Arc::clone(shared);
+            Carrier::new(shared, address.clone(), generation, handle, turn_over)
         });
         running
             .engines

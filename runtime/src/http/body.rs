@@ -89,6 +89,11 @@ pub fn channel(capacity: usize) -> (Sender, Body) {
     (Sender { frames, finished }, body.boxed_unsync())
 }
 
+/// The pieces that `next` makes, each when the one before it has been sent.
+pub fn pieces(next: impl FnMut() -> Option<Bytes> + Send + Unpin + 'static) -> Body {
+    Pieces(next).boxed_unsync()
+}
+
 /// What hyper received.
 #[must_use]
 pub fn incoming(body: hyper::body::Incoming) -> Body {
@@ -167,6 +172,20 @@ impl Sender {
 
     async fn frame(&self, frame: Result<Frame<Bytes>, BodyError>) -> Result<(), ReceiverGone> {
         self.frames.send(frame).await.map_err(|_| ReceiverGone)
+    }
+}
+
+struct Pieces<F>(F);
+
+impl<F: FnMut() -> Option<Bytes> + Unpin> HttpBody for Pieces<F> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready((self.0)().map(|piece| Ok(Frame::data(piece))))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct ClientConfig {
     pub max_connections: usize,
     /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
+    /// The same for all of a peer's connections but the one that was used last.
+    pub surplus_timeout: Duration,
     /// After this age a connection takes no further request.
     pub max_age: Duration,
     /// How long opening a connection may take.
@@ -54,6 +56,7 @@ impl Default for ClientConfig {
             max_idle: 64,
             max_connections: 512,
             idle_timeout: Duration::from_secs(55),
+            surplus_timeout: Duration::from_secs(2),
             max_age: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(2),
             max_head_bytes: 64 * 1024,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use swarm_core::api::Query;
 use swarm_core::cluster::{
-    Cluster, Container, Engine, Image, Network, Specs, Volume, human, write_rows,
+    Cluster, Container, Engine, Image, Listing, Network, Specs, Volume, human,
 };
 use swarm_core::engine::{Event, Node, Reaction, entry_mark};
 use swarm_core::json::RawObject;
@@ -53,11 +53,8 @@ fn container(entry: &[u8], inspect: &[u8]) {
                 .map(move |container| (engine, container))
         })
         .collect();
-    json(&write_rows(
-        &rows,
-        NOW,
-        &BTreeMap::from([(id, (1, i64::MIN))]),
-    ));
+    let sizes = BTreeMap::from([(id, (1, i64::MIN))]);
+    json(&Listing::new(&rows, NOW, sizes).whole());
 }
 
 fn objects(list: &[u8]) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use swarm_core::api::Query;
-use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, QueryError, write_rows};
+use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, Listing, QueryError};
 use swarm_core::engine::Event;
 use swarm_core::scheduler::Carried;
 
@@ -40,7 +40,7 @@ fn lists(query: &Query) {
     let cluster = cluster();
     let rows = ContainerQuery::parse(query)
         .and_then(|wanted| cluster.list_containers(&wanted))
-        .map(|rows| write_rows(&rows, NOW, &BTreeMap::new()));
+        .map(|rows| Listing::new(&rows, NOW, BTreeMap::new()).whole());
     for list in [
         rows,
         cluster.list_images(query, None),

@@ -169,11 +169,39 @@ fn rows_are_written_as_one_array_with_sizes_where_known() {
     let query = ContainerQuery::parse(&Query::default()).unwrap();
     let rows = cluster.list_containers(&query).unwrap();
     let sizes = BTreeMap::from([("aaa".to_owned(), (1, 2))]);
-    let json: serde_json::Value = serde_json::from_str(&write_rows(&rows, NOW, &sizes)).unwrap();
+    let listing = Listing::new(&rows, NOW, sizes.clone());
+    let json: serde_json::Value = serde_json::from_str(&listing.whole()).unwrap();
     assert_eq!(json[0]["SizeRw"], 1);
     assert_eq!(json[0]["SizeRootFs"], 2);
     assert_eq!(json[1]["Names"], json!(["/node-1/db"]));
     assert_eq!(json[1].get("SizeRw"), None);
+}
+
+#[test]
+fn pieces_of_any_length_make_the_same_list() {
+    let cluster = fleet();
+    let query = |text: &str| ContainerQuery::parse(&Query::new(text)).unwrap();
+    for text in [
+        "all=1",
+        "all=1&limit=1",
+        "all=1&filters={\"id\":[\"nothing\"]}",
+    ] {
+        let rows = cluster.list_containers(&query(text)).unwrap();
+        let new = || Listing::new(&rows, NOW, BTreeMap::new());
+        let whole = new().whole();
+        let parsed: Vec<serde_json::Value> = serde_json::from_str(&whole).unwrap();
+        assert_eq!(parsed.len(), rows.len());
+        for length in [1, 100, whole.len() - 1, whole.len(), 1 << 20] {
+            let mut listing = new();
+            let mut all = String::new();
+            while let Some(piece) = listing.piece(length) {
+                assert!(!piece.is_empty(), "a piece that is empty ends nothing");
+                all.push_str(&piece);
+            }
+            assert!(listing.is_over());
+            assert_eq!(all, whole);
+        }
+    }
 }
 
 #[test]

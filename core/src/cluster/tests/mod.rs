@@ -110,10 +110,10 @@ impl Described {
 
 fn entry_of(cluster: &Cluster, reference: &str) -> serde_json::Value {
     let (engine, container) = cluster.container(reference).unwrap();
-    let (entry, status) = engine.entry(container, NOW);
-    let mut out = String::new();
-    entry.write(&mut out, &status, None);
-    serde_json::from_str(&out).unwrap()
+    let rows = [(engine, &Arc::new(container.clone()))];
+    let list = Listing::new(&rows, NOW, BTreeMap::new()).whole();
+    let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+    list.into_iter().next().unwrap()
 }
 
 #[test]
@@ -465,4 +465,21 @@ proptest::proptest! {
         let _ = Volume::parse_list(text.as_bytes());
         let _ = cluster.container(&text);
     }
+}
+
+#[test]
+fn a_container_is_found_and_listed_by_what_was_heard_of_it_last() {
+    let mut cluster = cluster(&[(1, 1)]);
+    Described::new("aaa", "one").put(&mut cluster, 0);
+    let mut stopped = Described::new("aaa", "one");
+    stopped.inspect["State"]["Running"] = false.into();
+    stopped.put(&mut cluster, 0);
+    assert_eq!(entry_of(&cluster, "one")["State"], "exited");
+    Described::new("aaa", "two").put(&mut cluster, 0);
+    assert!(cluster.container("two").is_ok());
+    assert!(cluster.container("one").is_err());
+    let all = ContainerQuery::parse(&crate::api::Query::new("all=1")).unwrap();
+    let rows = cluster.list_containers(&all).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].1.name(), "two");
 }

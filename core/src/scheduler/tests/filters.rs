@@ -11,7 +11,7 @@ use crate::config::Strategy;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
 /// Ranks by all filters, as `swarm manage` does by default.
-pub(super) fn rank(cluster: &Cluster, request: &Request) -> Result<Ranking, PlaceError> {
+pub(super) fn rank<'a>(cluster: &'a Cluster, request: &Request) -> Result<Ranking<'a>, PlaceError> {
     scheduler(0).rank(cluster, request)
 }
 
@@ -19,7 +19,13 @@ pub(super) fn rank(cluster: &Cluster, request: &Request) -> Result<Ranking, Plac
 pub(super) fn fits(cluster: &Cluster, request: &Request) -> Vec<String> {
     let ranking = rank(cluster, request);
     let mut names: Vec<String> = ranking
-        .map(|ranking| ranking.ranked.into_iter().map(|one| one.name).collect())
+        .map(|ranking| {
+            ranking
+                .ranked
+                .into_iter()
+                .map(|one| one.name.to_owned())
+                .collect()
+        })
         .unwrap_or_default();
     names.sort();
     names
@@ -255,14 +261,14 @@ fn what_is_pending_has_its_ports_name_and_labels() {
     ] {
         let ranking = scheduler.rank(&cluster, &request).unwrap();
         assert_eq!(
-            (ranking.ranked.len(), &*ranking.ranked[0].name),
+            (ranking.ranked.len(), ranking.ranked[0].name),
             (1, "node-0")
         );
     }
     let port = publishes(&[("80/tcp", "", "80")]);
     let ranking = scheduler.rank(&cluster, &port).unwrap();
     assert_eq!(
-        (ranking.ranked.len(), &*ranking.ranked[0].name),
+        (ranking.ranked.len(), ranking.ranked[0].name),
         (1, "node-1")
     );
     assert_eq!(
@@ -286,7 +292,11 @@ fn each_wish_counts_by_itself_in_the_order_written() {
     Described::new("a", "a").put(&mut cluster, 2);
     let order = |entries: &[&str]| -> Vec<String> {
         let ranking = rank(&cluster, &asks(entries)).unwrap();
-        ranking.ranked.into_iter().map(|one| one.name).collect()
+        ranking
+            .ranked
+            .into_iter()
+            .map(|one| one.name.to_owned())
+            .collect()
     };
     assert_eq!(order(&[]), ["node-0", "node-1", "node-2"]);
     assert_eq!(
@@ -391,7 +401,7 @@ proptest! {
             let mut scheduler = Scheduler::new(strategy, filters, 0, Random::new(random));
             match scheduler.rank(&cluster, &request) {
                 Ok(Ranking { ranked, refused }) => {
-                    let mut found: Vec<_> = ranked.into_iter().map(|one| one.address).collect();
+                    let mut found: Vec<_> = ranked.into_iter().map(|one| one.address.clone()).collect();
                     found.sort();
                     prop_assert_eq!(&found, &expected);
                     prop_assert_eq!(refused.len() + found.len(), groups.len());

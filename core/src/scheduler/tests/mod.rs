@@ -172,7 +172,7 @@ fn random_uses_every_engine_and_repeats_itself_from_the_same_stream() {
                 .ranked
                 .remove(0)
         };
-        (0..200).map(|_| first().address).collect()
+        (0..200).map(|_| first().address.clone()).collect()
     };
     for number in 0..5 {
         let times = draw(7).into_iter().filter(|one| *one == address(number));
@@ -190,7 +190,7 @@ fn equal_engines_are_ranked_by_name() {
     for strategy in BOTH {
         let names = |cluster: &Cluster| {
             let ranking = ranked_by(strategy, 0).rank(cluster, &wants(0, 0)).unwrap();
-            let names = ranking.ranked.into_iter().map(|one| one.name);
+            let names = ranking.ranked.into_iter().map(|one| one.name.to_owned());
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(&forth), ["node-0", "node-1", "node-2", "node-3"]);
@@ -224,9 +224,9 @@ fn reservations_count_until_released_or_visible() {
     };
     let (first, ranking) = scheduler.reserve(&cluster, request(1)).unwrap();
     assert_eq!(ranking.ranked.len(), 2);
-    assert_eq!(ranking.ranked[0].address, address(0));
+    assert_eq!(*ranking.ranked[0].address, address(0));
     let (second, ranking) = scheduler.reserve(&cluster, request(2)).unwrap();
-    assert_eq!(ranking.ranked[0].address, address(1));
+    assert_eq!(*ranking.ranked[0].address, address(1));
     let error = scheduler
         .reserve(&cluster, request(3))
         .unwrap_err()

@@ -31,13 +31,29 @@ struct Peer {
     idle: Vec<Idle>,
     open: usize,
     opened: u64,
-    reaping: bool,
+    /// When the reaper looks after it. One that wakes at another time has been replaced by one that had to come sooner.
+    reap_at: Option<Mono>,
 }
 
 impl Peer {
-    /// A peer stays known while a reaper looks after it, so that there is never more than one.
     fn is_unused(&self) -> bool {
-        self.open == 0 && self.idle.is_empty() && !self.reaping
+        self.open == 0 && self.idle.is_empty() && self.reap_at.is_none()
+    }
+
+    /// Until when an idle connection is kept. The one used last waits for the next request; what a burst needed besides
+    /// it is not needed for long.
+    fn keep_until(&self, idle: &Idle, config: &ClientConfig) -> Mono {
+        let newest = self.idle.last().map(|idle| idle.since);
+        let limit = match Some(idle.since) == newest {
+            true => config.idle_timeout,
+            false => config.idle_timeout.min(config.surplus_timeout),
+        };
+        idle.since + limit
+    }
+
+    fn next_reap(&self, config: &ClientConfig) -> Option<Mono> {
+        let until = self.idle.iter().map(|idle| self.keep_until(idle, config));
+        until.min()
     }
 }
 
@@ -139,10 +155,11 @@ impl Pool {
         }
         let to = lease.peer.clone();
         peer.idle.push(Idle { lease, since: now });
-        let reaps = std::mem::replace(&mut peer.reaping, true);
-        drop(peers);
-        if !reaps {
-            let reaper = reap(Arc::downgrade(self), self.platform.clone(), to);
+        let due = peer.next_reap(&self.config).unwrap_or(now);
+        if peer.reap_at.is_none_or(|at| due < at) {
+            peer.reap_at = Some(due);
+            drop(peers);
+            let reaper = reap(Arc::downgrade(self), self.platform.clone(), to, due);
             self.platform.spawn("http-client-reaper", Box::pin(reaper));
         }
     }
@@ -153,15 +170,22 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle too long. When to look again, or None when nothing is idle.
-    fn reap(&self, to: &HostPort) -> Option<Mono> {
+    /// Closes what has been idle too long, for the reaper of `at`. When it is to look again, or None.
+    fn reap(&self, to: &HostPort, at: Mono) -> Option<Mono> {
         let now = self.platform.mono();
-        let limit = self.config.idle_timeout;
         let mut peers = self.peers();
         let peer = peers.get_mut(to)?;
-        peer.idle.retain(|idle| now.since(idle.since) < limit);
-        let next = peer.idle.iter().map(|idle| idle.since + limit).min();
-        peer.reaping = next.is_some();
+        if peer.reap_at != Some(at) {
+            return None;
+        }
+        let keep = peer.idle.iter();
+        let keep: Vec<bool> = keep
+            .map(|idle| now < peer.keep_until(idle, &self.config))
+            .collect();
+        let mut keep = keep.into_iter();
+        peer.idle.retain(|_| keep.next().unwrap_or(true));
+        peer.reap_at = peer.next_reap(&self.config);
+        let next = peer.reap_at;
         if peer.is_unused() {
             peers.remove(to);
         }
@@ -176,9 +200,13 @@ impl Pool {
 /// hyper's own lower bound of a connection's buffer.
 const MIN_BUFFER: usize = 8 * 1024;
 
-async fn reap(pool: Weak<Pool>, platform: SharedPlatform, to: HostPort) {
-    while let Some(at) = pool.upgrade().and_then(|pool| pool.reap(&to)) {
+async fn reap(pool: Weak<Pool>, platform: SharedPlatform, to: HostPort, mut at: Mono) {
+    loop {
         platform.sleep_until(at).await;
+        match pool.upgrade().and_then(|pool| pool.reap(&to, at)) {
+            Some(next) => at = next,
+            None => return,
+        }
     }
 }
 
