@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use swarm_core::address::HostPort;
 use swarm_core::time::Mono;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::transfer::Upload;
 use super::{ClientConfig, ConnectError, PoolStats, SendError};
@@ -31,13 +31,19 @@ struct Peer {
     idle: Vec<Idle>,
     open: usize,
     opened: u64,
-    /// When the reaper looks after it. One that wakes at another time has been replaced by one that had to come sooner.
-    reap_at: Option<Mono>,
+    /// Who closes what has been idle too long; there is never more than one.
+    reaper: Option<Reaper>,
+}
+
+/// A task that sleeps until it is due, or is woken because it is due sooner.
+struct Reaper {
+    due: Mono,
+    sooner: Arc<Notify>,
 }
 
 impl Peer {
     fn is_unused(&self) -> bool {
-        self.open == 0 && self.idle.is_empty() && self.reap_at.is_none()
+        self.open == 0 && self.idle.is_empty() && self.reaper.is_none()
     }
 
     /// Until when an idle connection is kept. The one used last waits for the next request; what a burst needed besides
@@ -156,11 +162,22 @@ impl Pool {
         let to = lease.peer.clone();
         peer.idle.push(Idle { lease, since: now });
         let due = peer.next_reap(&self.config).unwrap_or(now);
-        if peer.reap_at.is_none_or(|at| due < at) {
-            peer.reap_at = Some(due);
-            drop(peers);
-            let reaper = reap(Arc::downgrade(self), self.platform.clone(), to, due);
-            self.platform.spawn("http-client-reaper", Box::pin(reaper));
+        match &mut peer.reaper {
+            Some(reaper) if reaper.due <= due => {}
+            Some(reaper) => {
+                reaper.due = due;
+                reaper.sooner.notify_one();
+            }
+            None => {
+                let sooner = Arc::new(Notify::new());
+                peer.reaper = Some(Reaper {
+                    due,
+                    sooner: Arc::clone(&sooner),
+                });
+                drop(peers);
+                let reaper = reap(Arc::downgrade(self), self.platform.clone(), to, due, sooner);
+                self.platform.spawn("http-client-reaper", Box::pin(reaper));
+            }
         }
     }
 
@@ -170,22 +187,23 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle too long, for the reaper of `at`. When it is to look again, or None.
-    fn reap(&self, to: &HostPort, at: Mono) -> Option<Mono> {
+    /// Closes what has been idle too long. When to look again, or None when nothing is idle.
+    fn reap(&self, to: &HostPort) -> Option<Mono> {
         let now = self.platform.mono();
         let mut peers = self.peers();
         let peer = peers.get_mut(to)?;
-        if peer.reap_at != Some(at) {
-            return None;
-        }
         let keep = peer.idle.iter();
         let keep: Vec<bool> = keep
             .map(|idle| now < peer.keep_until(idle, &self.config))
             .collect();
         let mut keep = keep.into_iter();
         peer.idle.retain(|_| keep.next().unwrap_or(true));
-        peer.reap_at = peer.next_reap(&self.config);
-        let next = peer.reap_at;
+        let next = peer.next_reap(&self.config);
+        match (next, &mut peer.reaper) {
+            (Some(next), Some(reaper)) => reaper.due = next,
+            (Some(_), None) => {}
+            (None, reaper) => *reaper = None,
+        }
         if peer.is_unused() {
             peers.remove(to);
         }
@@ -200,11 +218,21 @@ impl Pool {
 /// hyper's own lower bound of a connection's buffer.
 const MIN_BUFFER: usize = 8 * 1024;
 
-async fn reap(pool: Weak<Pool>, platform: SharedPlatform, to: HostPort, mut at: Mono) {
+async fn reap(
+    pool: Weak<Pool>,
+    platform: SharedPlatform,
+    to: HostPort,
+    mut due: Mono,
+    sooner: Arc<Notify>,
+) {
     loop {
-        platform.sleep_until(at).await;
-        match pool.upgrade().and_then(|pool| pool.reap(&to, at)) {
-            Some(next) => at = next,
+        tokio::select! {
+            biased;
+            () = sooner.notified() => {}
+            () = platform.sleep_until(due) => {}
+        }
+        match pool.upgrade().and_then(|pool| pool.reap(&to)) {
+            Some(next) => due = next,
             None => return,
         }
     }
