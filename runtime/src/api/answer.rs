@@ -148,6 +148,21 @@ pub(super) fn message_in(text: &[u8]) -> String {
     message.unwrap_or_else(|| String::from_utf8_lossy(text).trim().to_owned())
 }
 
+/// 204, as engines answer a removal.
+pub(super) fn no_content() -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// 503: nobody can be asked.
+pub(super) fn no_engine() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "No healthy node available in the cluster",
+    )
+}
+
 /// `status` with JSON that is written already.
 pub(super) fn json_text(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(body::full(text));

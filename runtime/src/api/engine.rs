@@ -9,9 +9,8 @@ use swarm_core::api::{ApiVersion, class};
 use swarm_core::cluster::{Cluster, Engine};
 use swarm_core::scheduler;
 
-use super::answer::{Answer, ApiError};
+use super::answer::{Answer, ApiError, no_engine};
 use super::gate::SharedPass;
-use super::tallies::no_engine;
 use super::{Api, Call};
 use crate::http::client::SendOptions;
 use crate::http::upgrade::UpgradePair;

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use swarm_core::api::{ApiVersion, Query, Route, class};
 use swarm_core::cluster::{Cluster, Engine};
 use swarm_core::engine::Part;
+use swarm_core::scheduler::on_engine;
 
 use super::answer::{ApiError, message_in};
 use super::engine::{Target, clean_request, question, uri, work};
@@ -52,6 +53,16 @@ impl Errand {
             headers,
             body: Bytes::new(),
             epoch: call.epoch,
+        }
+    }
+
+    /// The same with `body`, which is JSON.
+    pub(super) fn with(mut call: Call, body: impl Into<Bytes>) -> Self {
+        let headers = call.take_headers();
+        Self {
+            headers,
+            body: body.into(),
+            ..Self::of(call)
         }
     }
 
@@ -136,6 +147,15 @@ impl Api {
         let refreshed = targets.map(|target| self.fleet.refresh(&target.address, part.clone()));
         join_all(refreshed.collect()).await;
     }
+}
+
+/// The engine that `name` names in front, and the name without it.
+pub(super) fn named_in_front<'a, 'n>(
+    cluster: &'a Cluster,
+    name: &'n str,
+) -> Option<(&'a Engine, &'n str)> {
+    let mut engines = cluster.validated();
+    engines.find_map(|engine| Some((engine, on_engine(engine, name)?)))
 }
 
 /// Those of `engines` that answer.

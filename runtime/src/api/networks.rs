@@ -11,12 +11,11 @@ use swarm_core::api::{ApiVersion, Fixed, NetworkRef, Query, Route};
 use swarm_core::cluster::{Cluster, Engine, ObjectError, SWARM_ID_LABEL};
 use swarm_core::engine::Part;
 use swarm_core::json::{self, JsonError, RawObject};
-use swarm_core::scheduler::on_engine;
 
-use super::answer::{Answer, ApiError, json_text};
+use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
 use super::engine::{Target, healthy_targets, question};
-use super::every::{Errand, answering, failure};
+use super::every::{Errand, answering, failure, named_in_front};
 use super::{Api, Call};
 use crate::http::body;
 
@@ -27,7 +26,7 @@ impl Api {
         made.map_err(|error| error.unsent(body::full(text)))
     }
 
-    async fn make_network(&self, text: &[u8], mut call: Call) -> Answer {
+    async fn make_network(&self, text: &[u8], call: Call) -> Answer {
         let mut config = RawObject::parse(text).map_err(bad)?;
         let name: String = config.read("Name").map_err(bad)?.unwrap_or_default();
         // One after the other: engines would each take the same name.
@@ -45,13 +44,7 @@ impl Api {
         config.set("Labels", json::raw(&labels).map_err(bad)?);
         config.set("Name", json::raw(&own_name).map_err(bad)?);
         config.set("CheckDuplicate", json::raw(&true).map_err(bad)?);
-        let errand = Errand {
-            headers: call.take_headers(),
-            route: call.request.route,
-            query: call.request.query,
-            body: config.to_json().into(),
-            epoch: call.epoch,
-        };
+        let errand = Errand::with(call, config.to_json());
         let made = self.tell(&target, &errand).await?;
         self.fleet.refresh(&target.address, Part::Networks).await;
         self.show_everywhere(&own_name, &target).await;
@@ -67,10 +60,7 @@ impl Api {
     ) -> Result<(Target, String), ApiError> {
         {
             let cluster = self.fleet.cluster().read();
-            let named = cluster
-                .validated()
-                .find_map(|engine| Some((engine, on_engine(engine, name)?)));
-            if let Some((engine, own_name)) = named {
+            if let Some((engine, own_name)) = named_in_front(&cluster, name) {
                 let target = Target::healthy(&cluster, engine, version, "the network")?;
                 return Ok((target, own_name.to_owned()));
             }
@@ -198,17 +188,14 @@ impl Api {
         target: &Target,
         container: Option<&str>,
         mut config: RawObject,
-        mut call: Call,
+        call: Call,
     ) -> Answer {
         let look = |cluster: &Cluster| own_network(cluster, target, name);
         let id = self.found(Part::Networks, call.epoch, look).await?;
         if let Some(container) = container {
             config.set("Container", json::raw(&container).map_err(bad)?);
         }
-        let headers = call.take_headers();
-        let mut errand = Errand::of(call).about_network(&id)?;
-        errand.headers = headers;
-        errand.body = config.to_json().into();
+        let errand = Errand::with(call, config.to_json()).about_network(&id)?;
         let answer = self.tell(target, &errand).await;
         if let Some(container) = container {
             self.fleet
@@ -234,9 +221,7 @@ impl Api {
                 Err(error) => return Err(error),
                 Ok(_) => {
                     self.forget_network(&id);
-                    let mut response = Response::new(body::empty());
-                    *response.status_mut() = StatusCode::NO_CONTENT;
-                    return Ok(response);
+                    return Ok(no_content());
                 }
             }
         }

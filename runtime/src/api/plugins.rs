@@ -5,10 +5,9 @@ use serde_json::value::RawValue;
 use swarm_core::api::{ApiVersion, PluginAction, PluginRef, Query, Route};
 use swarm_core::json::RawObject;
 
-use super::answer::{Answer, ApiError, json_text};
+use super::answer::{Answer, ApiError, json_text, no_engine};
 use super::engine::{Target, healthy_targets};
 use super::every::{Errand, failure};
-use super::tallies::no_engine;
 use super::{Api, Call};
 use crate::http::body;
 

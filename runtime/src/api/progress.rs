@@ -13,11 +13,10 @@ use swarm_core::json::{self, JsonError, RawObject};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::Api;
-use super::answer::{Answer, ApiError, json_text, message_in};
+use super::answer::{Answer, ApiError, json_text, message_in, no_engine};
 use super::engine::{Target, healthy_targets};
 use super::join::join_all;
 use super::lines::{Lines, broken};
-use super::tallies::no_engine;
 use crate::http::body::{Sender, channel};
 use crate::http::{Body, body};
 use crate::platform::BoxFuture;

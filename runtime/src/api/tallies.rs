@@ -6,7 +6,7 @@ use serde::Deserialize;
 use swarm_core::cluster::Tally;
 use swarm_core::engine::Part;
 
-use super::answer::{Answer, ApiError, json_text};
+use super::answer::{Answer, ApiError, json_text, no_engine};
 use super::engine::healthy_targets;
 use super::every::{Errand, Report, failure};
 use super::{Api, Call};
@@ -61,14 +61,6 @@ impl Api {
         }
         self.tell_each(targets, &Errand::of(call)).await
     }
-}
-
-/// 503: nobody can be asked.
-pub(super) fn no_engine() -> ApiError {
-    ApiError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "No healthy node available in the cluster",
-    )
 }
 
 fn tallied(reports: Vec<Report>) -> Answer {

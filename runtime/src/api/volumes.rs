@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 use swarm_core::api::{ApiVersion, Route, VolumeRef};
 use swarm_core::cluster::{Cluster, ObjectError};
 use swarm_core::engine::Part;
 use swarm_core::json::{self, RawObject};
-use swarm_core::scheduler::{self, Carried, on_engine};
+use swarm_core::scheduler::{self, Carried};
 
-use super::answer::{Answer, ApiError, json_text};
+use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
 use super::engine::{Target, question, work};
-use super::every::{Errand, Report, answering, failure};
+use super::every::{Errand, Report, answering, failure, named_in_front};
 use super::{Api, Call};
 use crate::http::body;
+use crate::http::client::SendOptions;
 
 impl Api {
     pub(super) async fn create_volume(&self, mut call: Call) -> Answer {
@@ -23,7 +24,7 @@ impl Api {
         made.map_err(|error| error.unsent(body::full(text)))
     }
 
-    async fn make_volume(&self, text: &[u8], mut call: Call) -> Answer {
+    async fn make_volume(&self, text: &[u8], call: Call) -> Answer {
         let mut config = RawObject::parse(text).map_err(bad)?;
         let name: String = config.read("Name").map_err(bad)?.unwrap_or_default();
         let labels: BTreeMap<String, String> =
@@ -36,13 +37,7 @@ impl Api {
             own_name
         };
         config.set("Name", json::raw(&own_name).map_err(bad)?);
-        let errand = Errand {
-            headers: call.take_headers(),
-            route: call.request.route,
-            query: call.request.query,
-            body: config.to_json().into(),
-            epoch: call.epoch,
-        };
+        let errand = Errand::with(call, config.to_json());
         let reports = self.tell_each(targets, &errand).await?;
         self.see_volumes(&reports).await;
         failure(&reports)?;
@@ -61,10 +56,7 @@ impl Api {
         let carried = Carried::read(Vec::new(), labels).map_err(bad)?;
         let mut scheduler = self.scheduler();
         let cluster = self.fleet.cluster().read();
-        let named = cluster
-            .validated()
-            .find_map(|engine| Some((engine, on_engine(engine, name)?)));
-        if let Some((engine, own_name)) = named {
+        if let Some((engine, own_name)) = named_in_front(&cluster, name) {
             let target = Target::healthy(&cluster, engine, version, "the volume")?;
             return Ok((vec![target], own_name.to_owned()));
         }
@@ -84,22 +76,21 @@ impl Api {
 
     /// Describes a volume as one engine that has it does.
     pub(super) async fn inspect_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        let (targets, own_name) = self
-            .volume_targets(name, call.request.version, call.epoch)
-            .await?;
-        let target = targets.first().ok_or_else(|| no_such_volume(name))?;
-        let path = self.engine_path(&call, &own_name, target)?;
-        self.pass(target, call, &path, question()).await
+        self.pass_volume(name, call, question()).await
     }
 
     /// Passes a change of a volume to one engine that has it: only cluster volumes can be changed, and an engine says so.
     pub(super) async fn update_volume(&self, name: &VolumeRef, call: Call) -> Answer {
+        self.pass_volume(name, call, work()).await
+    }
+
+    async fn pass_volume(&self, name: &VolumeRef, call: Call, options: SendOptions) -> Answer {
         let (targets, own_name) = self
             .volume_targets(name, call.request.version, call.epoch)
             .await?;
         let target = targets.first().ok_or_else(|| no_such_volume(name))?;
         let path = self.engine_path(&call, &own_name, target)?;
-        self.pass(target, call, &path, work()).await
+        self.pass(target, call, &path, options).await
     }
 
     pub(super) async fn remove_volume(&self, name: &VolumeRef, call: Call) -> Answer {
@@ -121,9 +112,7 @@ impl Api {
             reports.retain(|report| !gone(report));
         }
         failure(&reports)?;
-        let mut response = Response::new(body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        Ok(response)
+        Ok(no_content())
     }
 
     async fn see_volumes(&self, reports: &[Report]) {
