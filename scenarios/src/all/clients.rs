@@ -1,7 +1,7 @@
 //! What clients and engines notice.
 
 use swarm_core::testbed::Mark;
-use swarm_sim::plan::Op;
+use swarm_sim::plan::{Host, Op, Way};
 
 use super::Scripts;
 use crate::expect::*;
@@ -54,6 +54,17 @@ fn streams() -> Scripts {
             .cut_events(engine(2))
             .expect(keeps_its_epoch())
             .expect(no_request_failed()),
+        clients("answers_are_rejected")
+            .story("A firewall rejects what the primary sends to its clients for 3 s: they connect, ask and hear nothing; afterwards they are served again, on new connections.")
+            .managers(1)
+            .clients(2, 1)
+            .at(2.secs())
+            .reject_way(Host::Client(1), primary(), Way::Back)
+            .lasting(3.secs())
+            .reject_way(Host::Client(2), primary(), Way::Back)
+            .lasting(3.secs())
+            .expect(keeps_its_epoch())
+            .expect(serves_again_within(1, 1.secs())),
         clients("attach_across_a_failover")
             .story("Clients are attached through every manager when the primary steps down: their tunnels end and are not left hanging.")
             .clients(0, 1)

@@ -91,7 +91,12 @@ impl Script {
 
     /// A firewall rejects what goes over the link.
     pub fn reject(self, from: Host, to: Host) -> Self {
-        let (way, how) = (Way::Both, How::Refuse);
+        self.reject_way(from, to, Way::Both)
+    }
+
+    /// A firewall rejects what goes over the link in one direction.
+    pub fn reject_way(self, from: Host, to: Host, way: Way) -> Self {
+        let how = How::Refuse;
         self.op(Op::Cut { from, to, way, how })
     }
 

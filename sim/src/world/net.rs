@@ -7,11 +7,13 @@
 //!
 //! What is held waits and arrives when the cut ends, as where TCP retransmits. What is refused is lost, and the
 //! connections it belonged to are reset (turmoil never retransmits, so a connection that lost a segment would hang for
-//! ever). A host without power sends nothing more, and what was sent to it waits until it is back.
+//! ever): those of before when the cut begins, and those that were opened the other way meanwhile when it ends. A host
+//! without power sends nothing more, and what was sent to it waits until it is back.
 //!
 //! One direction of a link can be cut: turmoil holds both, and what travels in the open direction is let go after each
 //! step. Two things stay unlike a real network. The answer to a connection attempt takes no time and passes every cut
-//! but the one of the attempt itself; and in a refused direction data is lost only up to the reset, never afterwards.
+//! but the one of the attempt itself, so a connection can be opened against a refused direction; and what is lost on it
+//! stays unnoticed as long as the cut lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -140,6 +142,7 @@ impl Net {
             self.refresh(sim, now);
             // A machine that had no power knows nothing of the connections it had, and says so to whoever asks.
             self.reset(&ways, Hindrance::Dark);
+            self.reset(&ways, Hindrance::Refuse);
         }
     }
 
