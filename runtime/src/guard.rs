@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use swarm_core::address::HostPort;
-use swarm_core::config::Manage;
-use swarm_core::discovery::{Discovery, KeyLayout, Secret};
+use swarm_core::config::{DiscoveryConfig, Manage};
+use swarm_core::discovery::DiscoveryOptions;
 use swarm_core::election::lease::operation_timeout;
 use swarm_core::election::{SwapOutcome, release_for};
 use swarm_core::testbed::{Mutant, planted};
@@ -26,8 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::http::Client;
 use crate::http::client::ClientConfig;
 use crate::platform::{SharedPlatform, sleep, timeout};
-use crate::store::consul::{Consul, ConsulConfig};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// The hidden command that runs a guard.
 pub const COMMAND: &str = "guard";
@@ -41,14 +39,10 @@ const ORDER_BYTES_MAX: usize = 64 * 1024;
 /// What a guard has to know; it comes through the pipe, so that no token shows in a process list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The store's servers.
-    pub servers: Vec<HostPort>,
-    /// The token for them.
-    pub token: Option<String>,
-    /// The prefix of the cluster's keys.
-    pub prefix: String,
-    /// The engine directory below it, which names the lease key too.
-    pub kv_path: String,
+    /// The store, as the discovery URL names it.
+    pub discovery: String,
+    /// Its options, secrets included.
+    pub options: Vec<String>,
     /// The manager's process.
     pub instance: String,
     /// Its lease in milliseconds: later there is nothing left to release.
@@ -61,16 +55,9 @@ impl Order {
     #[must_use]
     pub fn of(config: &Manage, instance: &str) -> Option<Self> {
         let replication = config.replication.as_ref()?;
-        let Discovery::Consul { servers, prefix } = &config.discovery.discovery else {
-            return None;
-        };
-        let options = &config.discovery.options;
-        let token = options.consul_token.as_ref();
         Some(Self {
-            servers: servers.clone(),
-            token: token.map(|token| token.reveal().to_owned()),
-            prefix: prefix.clone(),
-            kv_path: options.kv_path.clone(),
+            discovery: config.discovery.text.clone(),
+            options: config.discovery.options.to_texts(),
             instance: instance.to_owned(),
             lease_ms: u64::try_from(replication.lease.as_millis()).unwrap_or(u64::MAX),
         })
@@ -134,18 +121,14 @@ fn ignore_signals() -> io::Result<Vec<Signal>> {
 
 async fn release(platform: &SharedPlatform, order: Order) -> anyhow::Result<()> {
     let lease = Duration::from_millis(order.lease_ms);
-    let config = ConsulConfig {
-        servers: order.servers,
-        token: order.token.as_deref().map(Secret::new),
-        layout: KeyLayout::new(&order.prefix, &order.kv_path)
-            .context("bad keys in the manager's order")?,
-        operation: operation_timeout(lease),
+    let options = DiscoveryOptions::parse(order.options.iter().map(String::as_str))
+        .context("bad options in the manager's order")?;
+    let discovery = DiscoveryConfig::of(&order.discovery, options)
+        .context("bad discovery in the manager's order")?;
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    let Some(store) = store::open(platform, &client, &discovery, operation_timeout(lease)) else {
+        bail!("the manager's order names no store");
     };
-    let store = Consul::new(
-        platform.clone(),
-        Client::new(platform.clone(), ClientConfig::default()),
-        config,
-    );
     let nonce = platform.random("guard").hex(8);
     let work = release_until_done(platform, store, &order.instance, &nonce);
     // Once the lease has ended by itself there is nothing to gain.
@@ -157,7 +140,7 @@ async fn release(platform: &SharedPlatform, order: Order) -> anyhow::Result<()> 
 
 async fn release_until_done(
     platform: &SharedPlatform,
-    store: Arc<Consul>,
+    store: Arc<dyn Store>,
     instance: &str,
     nonce: &str,
 ) {
@@ -170,7 +153,7 @@ async fn release_until_done(
 }
 
 /// True when there is nothing (more) to release.
-async fn try_release(store: &Consul, instance: &str, nonce: &str) -> Result<bool, StoreError> {
+async fn try_release(store: &dyn Store, instance: &str, nonce: &str) -> Result<bool, StoreError> {
     let found = store.verify_lease().await?;
     let Some((version, record)) = release_for(&found, instance, nonce.to_owned()) else {
         return Ok(true);

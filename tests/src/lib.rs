@@ -10,6 +10,7 @@
 pub mod cluster;
 pub mod docker;
 pub mod engines;
+pub mod ensemble;
 pub mod http;
 pub mod manager;
 pub mod modelled;

@@ -26,6 +26,15 @@ pub fn browser() -> Result<Option<PathBuf>> {
     Ok(if demanded(reason)? { browser } else { None })
 }
 
+/// Whether `program`, a server that `tests/run` installs, can and shall run here. Prints the reason when not.
+///
+/// # Errors
+/// When `SWARM_TEST_REAL=1` demands it and it is missing.
+pub fn program(program: &str) -> Result<bool> {
+    let missing = find_program(program).is_none();
+    demanded(missing.then(|| format!("{program} is not installed (tests/run installs it)")))
+}
+
 /// Whether a test runs, from what it misses.
 fn demanded(missing: Option<String>) -> Result<bool> {
     let switch = std::env::var(SWITCH);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use serde_json::json;
 use swarm_models::consul::{Cluster, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
@@ -122,6 +123,29 @@ impl Store {
                 }
             }
             Kind::Real(consul) => consul.process = None,
+        }
+    }
+
+    /// Stops the process of a real Consul as SIGSTOP does.
+    ///
+    /// # Errors
+    /// When there is none that runs.
+    pub async fn freeze(&self) -> Result<()> {
+        self.process()?.freeze().await
+    }
+
+    /// Lets a frozen process go on.
+    ///
+    /// # Errors
+    /// When there is none that runs.
+    pub fn thaw(&self) -> Result<()> {
+        self.process()?.signal(Signal::CONT)
+    }
+
+    fn process(&self) -> Result<&Process> {
+        match &self.kind {
+            Kind::Double { .. } => bail!("the double is no process"),
+            Kind::Real(consul) => consul.process.as_ref().context("it does not run"),
         }
     }
 

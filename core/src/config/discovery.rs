@@ -16,6 +16,8 @@ pub struct RawDiscovery {
     pub consul_http_token: Option<String>,
     /// Whether `CONSUL_HTTP_AUTH` is set.
     pub consul_http_auth: bool,
+    /// `ETCDCTL_USER`, used for etcd without `etcd.user`.
+    pub etcdctl_user: Option<String>,
 }
 
 /// Where engines are found, ready to use.
@@ -66,19 +68,41 @@ impl RawDiscovery {
             Discovery::Consul { .. } => {
                 options.with_token_from_env(self.consul_http_token.as_deref())?
             }
-            Discovery::Etcd { .. }
-            | Discovery::ZooKeeper { .. }
+            Discovery::Etcd { .. } => {
+                options.with_etcd_user_from_env(self.etcdctl_user.as_deref())?
+            }
+            Discovery::ZooKeeper { .. }
             | Discovery::File(_)
             | Discovery::Nodes(_)
             | Discovery::Token => options,
         };
+        DiscoveryConfig::new(url, discovery, options)
+    }
+}
+
+impl DiscoveryConfig {
+    /// The place that `text` names, with its options.
+    ///
+    /// # Errors
+    /// When it is no place that this build can use.
+    pub fn of(text: &str, options: DiscoveryOptions) -> Result<Self, ConfigError> {
+        let discovery: Discovery = text.parse()?;
+        discovery.check_supported()?;
+        Self::new(text, discovery, options)
+    }
+
+    fn new(
+        text: &str,
+        discovery: Discovery,
+        options: DiscoveryOptions,
+    ) -> Result<Self, ConfigError> {
         let keys = discovery
             .is_store()
             .then(|| KeyLayout::new(discovery.prefix(), &options.kv_path))
             .transpose()
             .map_err(ConfigError::Keys)?;
-        Ok(DiscoveryConfig {
-            text: url.to_owned(),
+        Ok(Self {
+            text: text.to_owned(),
             discovery,
             options,
             keys,

@@ -11,6 +11,17 @@ pub struct DiscoveryOptions {
     pub kv_path: String,
     /// Consul ACL token.
     pub consul_token: Option<Secret>,
+    /// Who to log in to etcd as.
+    pub etcd_user: Option<EtcdUser>,
+}
+
+/// A user of etcd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdUser {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
 }
 
 impl Default for DiscoveryOptions {
@@ -18,6 +29,7 @@ impl Default for DiscoveryOptions {
         Self {
             kv_path: KV_PATH_DEFAULT.to_owned(),
             consul_token: None,
+            etcd_user: None,
         }
     }
 }
@@ -54,8 +66,8 @@ pub enum OptionError {
     NotKeyValue,
     /// A key that means nothing. Classic Swarm ignored it.
     #[error(
-        "unknown --discovery-opt {0:?}: the known keys are kv.path, kv.cacertfile, kv.certfile, kv.keyfile and \
-         consul.token"
+        "unknown --discovery-opt {0:?}: the known keys are kv.path, kv.cacertfile, kv.certfile, kv.keyfile, \
+         consul.token and etcd.user"
     )]
     UnknownKey(String),
     /// TLS to the store was asked for. Classic Swarm spoke plain text unless all three files were given (defect D8).
@@ -72,6 +84,9 @@ pub enum OptionError {
     /// The token cannot be sent in a header.
     #[error("invalid --discovery-opt consul.token: it must be 1 to 1,024 visible ASCII characters")]
     Token,
+    /// The user of etcd is not a name and a password.
+    #[error("invalid --discovery-opt etcd.user: it must be NAME:PASSWORD")]
+    EtcdUser,
 }
 
 /// Longest ACL token, in bytes.
@@ -91,11 +106,41 @@ impl DiscoveryOptions {
                 "kv.cacertfile" => return Err(OptionError::StoreTls("kv.cacertfile")),
                 "kv.certfile" => return Err(OptionError::StoreTls("kv.certfile")),
                 "kv.keyfile" => return Err(OptionError::StoreTls("kv.keyfile")),
+                "etcd.user" => parsed.etcd_user = Some(etcd_user(value)?),
                 "consul.token" => parsed.consul_token = Some(token(value)?),
                 _ => return Err(OptionError::UnknownKey(key.to_owned())),
             }
         }
         Ok(parsed)
+    }
+
+    /// What [`DiscoveryOptions::parse`] reads: with its secrets, for a process that works on behalf of this one.
+    #[must_use]
+    pub fn to_texts(&self) -> Vec<String> {
+        let Self {
+            kv_path,
+            consul_token,
+            etcd_user,
+        } = self;
+        let token = consul_token
+            .as_ref()
+            .map(|token| format!("consul.token={}", token.reveal()));
+        let user = etcd_user
+            .as_ref()
+            .map(|user| format!("etcd.user={}:{}", user.name, user.password.reveal()));
+        let path = format!("kv.path={kv_path}");
+        [Some(path), token, user].into_iter().flatten().collect()
+    }
+
+    /// Takes the user of etcd from the environment if no option gave one.
+    ///
+    /// # Errors
+    /// When it is not a name and a password.
+    pub fn with_etcd_user_from_env(mut self, value: Option<&str>) -> Result<Self, OptionError> {
+        if let (None, Some(value)) = (&self.etcd_user, value.filter(|value| !value.is_empty())) {
+            self.etcd_user = Some(etcd_user(value)?);
+        }
+        Ok(self)
     }
 
     /// Takes the token from the environment if no option gave one.
@@ -130,6 +175,17 @@ fn token(value: &str) -> Result<Secret, OptionError> {
     Ok(Secret::new(value))
 }
 
+/// As `etcdctl --user` reads it.
+fn etcd_user(value: &str) -> Result<EtcdUser, OptionError> {
+    match value.split_once(':') {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => Ok(EtcdUser {
+            name: name.to_owned(),
+            password: Secret::new(password),
+        }),
+        _ => Err(OptionError::EtcdUser),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +198,32 @@ mod tests {
             DiscoveryOptions::parse(["kv.path=/a//b/", "consul.token=x=y", "kv.path=c"]).unwrap();
         assert_eq!(options.kv_path, "c");
         assert_eq!(options.consul_token.unwrap().reveal(), "x=y");
+    }
+
+    #[test]
+    fn options_can_be_handed_on() {
+        for texts in [
+            &[][..],
+            &["kv.path=a/b", "consul.token=x=y"],
+            &["etcd.user=a:b:c"],
+        ] {
+            let options = DiscoveryOptions::parse(texts.iter().copied()).unwrap();
+            let handed = options.to_texts();
+            let again = DiscoveryOptions::parse(handed.iter().map(String::as_str));
+            assert_eq!(again, Ok(options));
+        }
+    }
+
+    #[test]
+    fn the_user_of_etcd_may_have_colons_in_the_password() {
+        let user = |options: &[&str], env: Option<&str>| {
+            let options = DiscoveryOptions::parse(options.iter().copied()).unwrap();
+            let user = options.with_etcd_user_from_env(env).unwrap().etcd_user;
+            user.map(|user| format!("{} {}", user.name, user.password.reveal()))
+        };
+        assert_eq!(user(&["etcd.user=a:b:c"], Some("x:y")).unwrap(), "a b:c");
+        assert_eq!(user(&[], Some("x:y")).unwrap(), "x y");
+        assert_eq!(user(&[], Some("")), None);
     }
 
     #[test]
@@ -173,6 +255,8 @@ mod tests {
             ("kv.path=", "it is empty"),
             ("kv.path=../x", "\"..\" is not allowed"),
             ("consul.token=", "invalid --discovery-opt consul.token"),
+            ("etcd.user=root", "it must be NAME:PASSWORD"),
+            ("etcd.user=:x", "it must be NAME:PASSWORD"),
             (
                 "consul.token=a\r\nb",
                 "invalid --discovery-opt consul.token",
@@ -185,7 +269,8 @@ mod tests {
 
     #[test]
     fn the_token_stays_out_of_debug_output() {
-        let options = DiscoveryOptions::parse(["consul.token=hunter2"]).unwrap();
+        let options =
+            DiscoveryOptions::parse(["consul.token=hunter2", "etcd.user=root:hunter2"]).unwrap();
         assert!(!format!("{options:?}").contains("hunter2"));
     }
 

@@ -140,8 +140,7 @@ impl Discovery {
     /// With what to use instead.
     pub fn check_supported(&self) -> Result<(), DiscoveryError> {
         match self {
-            Self::Consul { .. } | Self::File(_) | Self::Nodes(_) => Ok(()),
-            Self::Etcd { .. } => Err(DiscoveryError::NotYet("etcd")),
+            Self::Consul { .. } | Self::Etcd { .. } | Self::File(_) | Self::Nodes(_) => Ok(()),
             Self::ZooKeeper { .. } => Err(DiscoveryError::NotYet("zk")),
             Self::Token => Err(DiscoveryError::TokenGone),
         }
@@ -327,15 +326,9 @@ mod tests {
     #[test]
     fn says_what_this_version_cannot_do() {
         let supported = |url: &str| url.parse::<Discovery>().unwrap().check_supported();
-        for url in ["consul://c:1", "file://x", "nodes://n:1"] {
+        for url in ["consul://c:1", "etcd://e:1", "file://x", "nodes://n:1"] {
             assert_eq!(supported(url), Ok(()));
         }
-        assert!(
-            supported("etcd://e:1")
-                .unwrap_err()
-                .to_string()
-                .starts_with("etcd discovery is not supported by this version yet")
-        );
         assert!(
             supported("zk://z")
                 .unwrap_err()
@@ -352,13 +345,14 @@ mod tests {
     #[test]
     fn only_stores_take_registrations() {
         let registration = |url: &str| url.parse::<Discovery>().unwrap().check_registration();
-        assert_eq!(registration("consul://c:1"), Ok(()));
+        for url in ["consul://c:1", "etcd://e:1"] {
+            assert_eq!(registration(url), Ok(()));
+        }
         for url in ["file://x", "nodes://n:1"] {
             let found = registration(url).unwrap_err().to_string();
             assert!(found.contains("not implemented"), "{found}");
         }
         assert!(registration("token://abc").is_err());
-        assert!(registration("etcd://e:1").is_err());
     }
 
     proptest! {

@@ -16,8 +16,9 @@ use super::Api;
 use super::answer::{Answer, ApiError, json_text, message_in, no_engine};
 use super::engine::{Target, healthy_targets};
 use super::join::join_all;
-use super::lines::{Lines, broken};
+use super::lines::broken;
 use crate::http::body::{Sender, channel};
+use crate::http::lines::Lines;
 use crate::http::{Body, body};
 use crate::platform::BoxFuture;
 

@@ -10,10 +10,11 @@ use super::answer::{Answer, ApiError};
 use super::bodies::bad;
 use super::create::REGISTRY_AUTH;
 use super::engine::{Target, uri};
-use super::lines::{Lines, broken};
+use super::lines::broken;
 use super::progress::{Work, accepted, error_in};
 use super::{Api, Call};
 use crate::http::client::SendOptions;
+use crate::http::lines::Lines;
 use crate::http::{Body, body};
 use crate::platform::BoxFuture;
 

@@ -22,6 +22,8 @@ pub struct Env {
     pub consul_http_token: Option<String>,
     /// Whether `CONSUL_HTTP_AUTH` is set.
     pub consul_http_auth: bool,
+    /// `ETCDCTL_USER`
+    pub etcdctl_user: Option<String>,
     /// `http_proxy`, only shown by `/info`, like the next two.
     pub http_proxy: Option<String>,
     /// `https_proxy`
@@ -55,6 +57,7 @@ impl Env {
             docker_host: value("DOCKER_HOST"),
             consul_http_token: value("CONSUL_HTTP_TOKEN"),
             consul_http_auth: value("CONSUL_HTTP_AUTH").is_some(),
+            etcdctl_user: value("ETCDCTL_USER"),
             http_proxy: value("http_proxy"),
             https_proxy: value("https_proxy"),
             no_proxy: value("no_proxy"),

@@ -33,7 +33,7 @@ pub(super) const DISCOVERY_HELP: &str = "Usage: {usage}
 Arguments:
   <discovery>    where the engines are found [$SWARM_DISCOVERY]
                    * consul://<ip>:<port>,<ip>:<port>/<path>
-                   * etcd://<ip1>,<ip2>/<path>  (not in this version)
+                   * etcd://<ip1>:<port>,<ip2>:<port>/<path>
                    * zk://<ip1>,<ip2>/<path>    (not in this version)
                    * file://path/to/file
                    * [nodes://]<ip1>:<port>,<ip2>:<port>

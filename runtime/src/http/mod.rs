@@ -4,6 +4,7 @@ pub mod body;
 pub mod client;
 pub mod error;
 pub mod headers;
+pub(crate) mod lines;
 pub mod server;
 mod strict;
 #[cfg(test)]

@@ -13,10 +13,14 @@ use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 use crate::http::Client;
 use crate::platform::SharedPlatform;
 use consul::ConsulConfig;
+use etcd::EtcdConfig;
 
 pub mod consul;
+pub mod etcd;
+mod servers;
 
 pub use consul::Consul;
+pub use etcd::Etcd;
 
 /// The store that `config` names, ready for use; `None` if it names none. Nothing is sent yet.
 ///
@@ -28,17 +32,32 @@ pub fn open(
     config: &DiscoveryConfig,
     operation: Duration,
 ) -> Option<Arc<dyn Store>> {
-    let (Discovery::Consul { servers, .. }, Some(layout)) = (&config.discovery, &config.keys)
-    else {
-        return None;
-    };
-    let consul = ConsulConfig {
-        servers: servers.clone(),
-        token: config.options.consul_token.clone(),
-        layout: layout.clone(),
-        operation,
-    };
-    Some(Consul::new(platform.clone(), client.clone(), consul))
+    let layout = config.keys.clone()?;
+    let (platform, client) = (platform.clone(), client.clone());
+    match &config.discovery {
+        Discovery::Consul { servers, .. } => {
+            let consul = ConsulConfig {
+                servers: servers.clone(),
+                token: config.options.consul_token.clone(),
+                layout,
+                operation,
+            };
+            Some(Consul::new(platform, client, consul))
+        }
+        Discovery::Etcd { servers, .. } => {
+            let etcd = EtcdConfig {
+                servers: servers.clone(),
+                user: config.options.etcd_user.clone(),
+                layout,
+                operation,
+            };
+            Some(Etcd::new(platform, client, etcd))
+        }
+        Discovery::ZooKeeper { .. }
+        | Discovery::File(_)
+        | Discovery::Nodes(_)
+        | Discovery::Token => None,
+    }
 }
 
 /// How far a watch has come; a new one reads at once.

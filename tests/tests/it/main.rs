@@ -12,3 +12,4 @@ mod dev;
 mod engine_view;
 mod fixtures;
 mod report_page;
+mod stores;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::lines::Lines;
 
 #[tokio::test]
 async fn a_pull_reaches_every_healthy_engine_under_its_name() {
@@ -109,13 +110,13 @@ async fn an_image_is_inspected_where_it_is() {
 #[tokio::test]
 async fn a13_a_line_of_any_length_is_passed_on_or_ends_in_an_error() {
     let line = |length: usize| format!("{{\"status\":\"{}\"}}\n", "x".repeat(length));
-    let mut lines = lines::Lines::new(body::full(line(100 << 10) + &line(5)));
+    let mut lines = Lines::new(body::full(line(100 << 10) + &line(5)));
     assert_eq!(lines.next().await.unwrap().unwrap().len(), (100 << 10) + 13);
     assert_eq!(lines.next().await.unwrap().unwrap().len(), 18);
     assert_eq!(lines.next().await.unwrap(), None);
     let (sender, endless) = body::channel(1);
     let feed = async { while sender.send(vec![b'x'; 64 << 10]).await.is_ok() {} };
-    let mut lines = lines::Lines::new(endless);
+    let mut lines = Lines::new(endless);
     let read = async {
         let failure = lines.next().await.unwrap_err();
         drop(lines);

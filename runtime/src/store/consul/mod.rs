@@ -14,6 +14,7 @@ use swarm_core::address::HostPort;
 use swarm_core::discovery::{KeyLayout, Secret};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 
+use super::servers::{self, Servers};
 use super::{Cursor, Store, StoreError};
 use crate::http::Client;
 use crate::platform::SharedPlatform;
@@ -25,7 +26,7 @@ mod tests;
 mod transport;
 mod txn;
 
-use transport::{Call, Transport};
+use transport::Call;
 
 /// How long a blocking query waits for a change. A longer wait would hide a store that lost its data: a query with an
 /// index from before blocks in full (HA.md section 2.5).
@@ -37,7 +38,8 @@ const CLASSIC_FLAGS: u64 = 0x2ddc_cbc0_58a5_0c18;
 
 /// A cluster of Consul servers, asked one after the other.
 pub struct Consul {
-    transport: Transport,
+    servers: Servers,
+    token: Option<Secret>,
     layout: KeyLayout,
     operation: Duration,
     sessions: session::Sessions,
@@ -61,7 +63,8 @@ impl Consul {
     #[must_use]
     pub fn new(platform: SharedPlatform, client: Client, config: ConsulConfig) -> Arc<Self> {
         Arc::new(Self {
-            transport: Transport::new(platform, client, config.servers, config.token),
+            servers: Servers::new(platform, client, config.servers),
+            token: config.token,
             layout: config.layout,
             operation: config.operation,
             sessions: session::Sessions::default(),
@@ -69,11 +72,15 @@ impl Consul {
     }
 
     fn read(&self) -> Call<'_> {
-        self.transport.call(self.operation, true)
+        self.call(self.servers.call(self.operation, true))
     }
 
     fn write(&self) -> Call<'_> {
-        self.transport.call(self.operation, false)
+        self.call(self.servers.call(self.operation, false))
+    }
+
+    fn call<'a>(&'a self, call: servers::Call<'a>) -> Call<'a> {
+        Call::new(call, self.token.as_ref())
     }
 
     async fn read_key(
@@ -100,7 +107,7 @@ impl Consul {
         let call = if cursor.0 == 0 {
             self.read()
         } else {
-            self.transport.watch(WATCH_LIMIT)
+            self.call(self.servers.watch(WATCH_LIMIT))
         };
         let features = Some(blocking(*cursor));
         let answer = call.execute_with(request, features).await?;

@@ -1,7 +1,4 @@
-//! Executes endpoints over our own HTTP client: several servers, a deadline for each call, the token in a header.
-
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+//! Executes endpoints over our own HTTP client, with the token in a header.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,26 +7,16 @@ use http_of_rustify as old;
 use rustify::client::Client as RustifyClient;
 use rustify::endpoint::{Endpoint, MiddleWare};
 use rustify::errors::ClientError;
-use swarm_core::address::HostPort;
 use swarm_core::discovery::Secret;
-use swarm_core::time::Mono;
 
-use super::super::StoreError;
-use crate::http::body::{self, collect_limited};
-use crate::http::client::{SendFailure, SendOptions};
-use crate::http::{Body, Client};
-use crate::platform::{SharedPlatform, timeout};
+use super::super::{StoreError, servers};
+use crate::http::Body;
+use crate::http::body;
 
-/// An answer larger than this is not one to our questions: 65,536 engines fit.
-const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-pub(super) struct Transport {
-    platform: SharedPlatform,
-    client: Client,
-    servers: Vec<HostPort>,
-    /// The server that answered last, by position.
-    current: AtomicUsize,
-    token: Option<Secret>,
+/// One call to Consul.
+pub(super) struct Call<'a> {
+    call: servers::Call<'a>,
+    token: Option<&'a Secret>,
 }
 
 /// What an endpoint's execution brought.
@@ -39,72 +26,14 @@ pub(super) struct Answer<T> {
     pub(super) index: u64,
 }
 
-impl Transport {
-    pub(super) fn new(
-        platform: SharedPlatform,
-        client: Client,
-        servers: Vec<HostPort>,
-        token: Option<Secret>,
-    ) -> Self {
-        Self {
-            platform,
-            client,
-            servers,
-            current: AtomicUsize::new(0),
-            token,
-        }
+impl<'a> Call<'a> {
+    pub(super) fn new(call: servers::Call<'a>, token: Option<&'a Secret>) -> Self {
+        Self { call, token }
     }
 
-    /// One call that ends within `limit`. With `repeatable` another server is asked even if one may have taken the
-    /// request.
-    pub(super) fn call(&self, limit: Duration, repeatable: bool) -> Call<'_> {
-        let deadline = self.platform.mono() + limit;
-        Call {
-            transport: self,
-            deadline,
-            repeatable,
-            patient: false,
-            maybe_sent: AtomicBool::new(false),
-        }
-    }
-
-    /// One blocking query that ends within `limit`. Each server may take all of it, since a server that has nothing to
-    /// tell looks like one that hangs; after one that did not answer, the next query goes to another.
-    pub(super) fn watch(&self, limit: Duration) -> Call<'_> {
-        Call {
-            patient: true,
-            ..self.call(limit, true)
-        }
-    }
-
-    fn names(&self) -> String {
-        self.servers
-            .iter()
-            .map(HostPort::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
-    }
-}
-
-pub(super) struct Call<'a> {
-    transport: &'a Transport,
-    deadline: Mono,
-    repeatable: bool,
-    /// Silence of one server leaves nothing for the others.
-    patient: bool,
-    maybe_sent: AtomicBool,
-}
-
-/// Why one server gave no answer.
-struct NoAnswer {
-    cause: String,
-    maybe_sent: bool,
-}
-
-impl Call<'_> {
     /// Whether a server may have received the request.
     pub(super) fn maybe_sent(&self) -> bool {
-        self.maybe_sent.load(Ordering::Relaxed)
+        self.call.maybe_sent()
     }
 
     /// Executes `endpoint` and reads its answer.
@@ -118,7 +47,7 @@ impl Call<'_> {
     /// Executes `endpoint` for its effect: Consul answers some with a bare `true`, which is no session.
     pub(super) async fn send_only<E: Endpoint>(&self, endpoint: E) -> Result<(), StoreError> {
         let middleware = Versioned {
-            token: self.transport.token.as_ref(),
+            token: self.token,
             features: None,
         };
         let result = endpoint.with_middleware(&middleware).exec(self).await;
@@ -132,7 +61,7 @@ impl Call<'_> {
         features: Option<Features>,
     ) -> Result<Answer<E::Response>, StoreError> {
         let middleware = Versioned {
-            token: self.transport.token.as_ref(),
+            token: self.token,
             features,
         };
         let result = endpoint
@@ -151,7 +80,7 @@ impl Call<'_> {
     }
 
     fn explain(&self, error: ClientError) -> StoreError {
-        let servers = self.transport.names();
+        let servers = self.call.names();
         match error {
             ClientError::ServerResponseError { code, content } => {
                 let message = content
@@ -186,45 +115,6 @@ impl Call<'_> {
             },
         }
     }
-
-    async fn ask(
-        &self,
-        server: &HostPort,
-        share: Duration,
-        request: &old::Request<Vec<u8>>,
-    ) -> Result<old::Response<Vec<u8>>, NoAnswer> {
-        let platform = self.transport.platform.as_ref();
-        let exchange = self.exchange(server, request);
-        match timeout(platform, share, exchange).await {
-            Ok(answer) => answer,
-            Err(late) => Err(NoAnswer {
-                cause: format!("{server} {late}"),
-                maybe_sent: true,
-            }),
-        }
-    }
-
-    async fn exchange(
-        &self,
-        server: &HostPort,
-        request: &old::Request<Vec<u8>>,
-    ) -> Result<old::Response<Vec<u8>>, NoAnswer> {
-        let failed = |cause: String, maybe_sent| NoAnswer { cause, maybe_sent };
-        let outgoing = modernise(request).map_err(|error| failed(error.to_string(), false))?;
-        let sent = self
-            .transport
-            .client
-            .send_with(server, outgoing, SendOptions::endless(), || Ok(()))
-            .await;
-        let response = sent.map_err(|failure: SendFailure| {
-            let maybe_sent = failure.error.maybe_sent();
-            failed(failure.error.to_string(), maybe_sent)
-        })?;
-        let (head, body) = response.into_parts();
-        let bytes = collect_limited(body, ANSWER_BYTES_MAX).await;
-        let bytes = bytes.map_err(|error| failed(format!("{server}: {error}"), true))?;
-        age(&head, request, &bytes).map_err(|error| failed(error.to_string(), true))
-    }
 }
 
 #[async_trait]
@@ -233,49 +123,19 @@ impl RustifyClient for Call<'_> {
         &self,
         request: old::Request<Vec<u8>>,
     ) -> Result<old::Response<Vec<u8>>, ClientError> {
-        let transport = self.transport;
-        let count = transport.servers.len();
-        let first = transport.current.load(Ordering::Relaxed);
-        let mut cause = String::from("no server is configured");
-        for turn in 0..count {
-            let position = (first + turn) % count;
-            let Some(server) = transport.servers.get(position) else {
-                break;
-            };
-            let left = self.deadline.since(transport.platform.mono());
-            let others = u32::try_from(count - turn).unwrap_or(1);
-            let shared = self.repeatable && !self.patient;
-            let share = if shared { left / others } else { left };
-            match self.ask(server, share, &request).await {
-                Ok(response) => {
-                    // A server in trouble is not asked first the next time.
-                    let next = if response.status().is_server_error() {
-                        position + 1
-                    } else {
-                        position
-                    };
-                    transport.current.store(next % count, Ordering::Relaxed);
-                    return Ok(response);
-                }
-                Err(failure) => {
-                    cause = failure.cause;
-                    transport
-                        .current
-                        .store((position + 1) % count, Ordering::Relaxed);
-                    self.maybe_sent
-                        .fetch_or(failure.maybe_sent, Ordering::Relaxed);
-                    if failure.maybe_sent && !self.repeatable {
-                        break;
-                    }
-                }
-            }
-        }
-        let (url, method) = (request.uri().to_string(), request.method().to_string());
-        Err(ClientError::RequestError {
+        let failed = |cause: String| ClientError::RequestError {
             source: CauseError(cause).into(),
-            url,
-            method,
-        })
+            url: request.uri().to_string(),
+            method: request.method().to_string(),
+        };
+        let template = modernise(&request).map_err(|error| failed(error.to_string()))?;
+        let bytes = Bytes::from(request.body().clone());
+        let answer = self.call.ask(|| with_body(&template, bytes.clone())).await;
+        let answer = answer.map_err(|error| match error {
+            StoreError::Unreachable { cause, .. } => failed(cause),
+            StoreError::Refused { .. } | StoreError::Garbage { .. } => failed(error.to_string()),
+        })?;
+        age(&answer, &request).map_err(|error| failed(error.to_string()))
     }
 
     fn base(&self) -> &str {
@@ -329,7 +189,7 @@ impl MiddleWare for Versioned<'_> {
 }
 
 /// rustify speaks `http` 0.2, hyper `http` 1: the same words in two types.
-fn modernise(request: &old::Request<Vec<u8>>) -> Result<http::Request<Body>, http::Error> {
+fn modernise(request: &old::Request<Vec<u8>>) -> Result<http::Request<()>, http::Error> {
     let path = request
         .uri()
         .path_and_query()
@@ -340,26 +200,29 @@ fn modernise(request: &old::Request<Vec<u8>>) -> Result<http::Request<Body>, htt
     for (name, value) in request.headers() {
         modern = modern.header(name.as_str(), value.as_bytes());
     }
-    // A body of known length: Consul ignores the body of a chunked session request (HA.md section 2.1).
-    modern.body(body::full(Bytes::from(request.body().clone())))
+    modern.body(())
+}
+
+/// With a body of known length: Consul ignores the body of a chunked session request (HA.md section 2.1).
+fn with_body(template: &http::Request<()>, bytes: Bytes) -> http::Request<Body> {
+    template.clone().map(|()| body::full(bytes))
 }
 
 fn age(
-    head: &http::response::Parts,
+    answer: &http::Response<Bytes>,
     request: &old::Request<Vec<u8>>,
-    bytes: &Bytes,
 ) -> Result<old::Response<Vec<u8>>, old::Error> {
     // A missing key answers 404 with the index to watch from: for a reader that is an empty list.
-    let missing_key = head.status == http::StatusCode::NOT_FOUND
+    let missing_key = answer.status() == http::StatusCode::NOT_FOUND
         && request.method() == old::Method::GET
         && request.uri().path().starts_with("/v1/kv/");
     let (status, content) = if missing_key {
         (200, b"[]".to_vec())
     } else {
-        (head.status.as_u16(), bytes.to_vec())
+        (answer.status().as_u16(), answer.body().to_vec())
     };
     let mut response = old::Response::builder().status(status);
-    if let Some(index) = head.headers.get("x-consul-index") {
+    if let Some(index) = answer.headers().get("x-consul-index") {
         response = response.header("x-consul-index", index.as_bytes());
     }
     response.body(content)

@@ -1,0 +1,174 @@
+//! Every store keeps the same contract: one set of tests for the double of Consul, a real Consul where there is one,
+//! and real servers of etcd.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use swarm::http::Client;
+use swarm::http::client::ClientConfig;
+use swarm::platform::{SharedPlatform, TokioPlatform};
+use swarm::store::{self, Store};
+use swarm_core::address::HostPort;
+use swarm_core::config::DiscoveryConfig;
+use swarm_core::discovery::DiscoveryOptions;
+use swarm_core::election::{Reading, Record, SwapOutcome, Version};
+use swarm_models::consul::faults::Outage;
+use swarm_tests::ensemble::{Ensemble, Kind};
+use swarm_tests::store as consul;
+
+mod contract;
+mod etcd;
+
+/// Long enough for a busy machine, short enough that a test of silence ends.
+const OPERATION: Duration = Duration::from_secs(2);
+
+/// A store of one server, and who talks to it.
+struct Subject {
+    store: Arc<dyn Store>,
+    server: Server,
+}
+
+enum Server {
+    Consul(consul::Store),
+    Ensemble(Ensemble),
+}
+
+impl Subject {
+    async fn double() -> Result<Option<Self>> {
+        let server = consul::Store::start_double().await?;
+        Self::of(Server::Consul(server)).map(Some)
+    }
+
+    async fn real_consul() -> Result<Option<Self>> {
+        let Some(binary) = consul::real_binary() else {
+            println!("skipped: no consul on PATH and none named by SWARM_TEST_CONSUL");
+            return Ok(None);
+        };
+        let server = consul::Store::start_real(binary).await?;
+        Self::of(Server::Consul(server)).map(Some)
+    }
+
+    async fn ensemble(kind: Kind, size: usize) -> Result<Option<Self>> {
+        if !kind.is_here()? {
+            return Ok(None);
+        }
+        let server = Ensemble::start(kind, size).await?;
+        Self::of(Server::Ensemble(server)).map(Some)
+    }
+
+    fn of(server: Server) -> Result<Self> {
+        let store = open(&server.discovery(), &[])?;
+        Ok(Self { store, server })
+    }
+
+    /// Somebody else at the same store.
+    fn other(&self) -> Result<Arc<dyn Store>> {
+        open(&self.server.discovery(), &[])
+    }
+}
+
+impl Server {
+    fn discovery(&self) -> String {
+        match self {
+            Self::Consul(server) => server.discovery(),
+            Self::Ensemble(server) => server.discovery(),
+        }
+    }
+
+    async fn stop(&mut self) {
+        match self {
+            Self::Consul(server) => server.stop().await,
+            Self::Ensemble(server) => server.kill_all(),
+        }
+    }
+
+    async fn start_again(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(server) => server.start_again().await,
+            Self::Ensemble(server) => server.start_all().await,
+        }
+    }
+
+    async fn wipe(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(server) => server.wipe().await,
+            Self::Ensemble(server) => server.wipe().await,
+        }
+    }
+
+    /// It takes connections and says nothing.
+    async fn hang(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(server) => match server.double() {
+                Some(cluster) => {
+                    cluster
+                        .server(0)
+                        .faults(|faults| faults.outage = Outage::Hung);
+                    Ok(())
+                }
+                None => server.freeze().await,
+            },
+            Self::Ensemble(server) => {
+                for index in 0..server.size() {
+                    server.freeze(index).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(server) => match server.double() {
+                Some(cluster) => {
+                    cluster
+                        .server(0)
+                        .faults(|faults| faults.outage = Outage::None);
+                    Ok(())
+                }
+                None => server.thaw(),
+            },
+            Self::Ensemble(server) => (0..server.size()).try_for_each(|index| server.thaw(index)),
+        }
+    }
+}
+
+/// The store at `discovery`.
+fn open(discovery: &str, options: &[&str]) -> Result<Arc<dyn Store>> {
+    let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    let options = DiscoveryOptions::parse(options.iter().copied())?;
+    let config = DiscoveryConfig::of(discovery, options)?;
+    store::open(&platform, &client, &config, OPERATION).context("not a store")
+}
+
+fn record(epoch: u64, nonce: &str) -> Record {
+    let Ok(holder) = HostPort::new("127.0.0.1", 4_000) else {
+        unreachable!("an address")
+    };
+    Record {
+        cluster: "c".into(),
+        epoch,
+        holder,
+        instance: "i".into(),
+        nonce: nonce.into(),
+        beat: 0,
+        lease_ms: 2_000,
+        released: false,
+        members: Vec::new(),
+    }
+}
+
+fn swapped(outcome: SwapOutcome) -> Result<Version> {
+    match outcome {
+        SwapOutcome::Swapped(version) => Ok(version),
+        other @ (SwapOutcome::Conflict(_) | SwapOutcome::NotApplied | SwapOutcome::Unknown) => {
+            bail!("not swapped: {other:?}")
+        }
+    }
+}
+
+fn epoch(reading: &Reading) -> Option<u64> {
+    reading.record().map(|record| record.epoch)
+}
