@@ -115,6 +115,54 @@ impl HostPort {
     }
 }
 
+/// Why an address cannot be another manager's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// Nobody in particular, or everybody.
+    #[error("no single machine has this address")]
+    Nobody,
+    /// An address of one cable, where cloud providers keep what they tell a machine, its credentials included.
+    #[error("link-local addresses are not managers'")]
+    LinkLocal,
+    /// This machine's own.
+    #[error("a loopback address means another machine there")]
+    Loopback,
+}
+
+impl HostPort {
+    /// Whether a manager that is reached at `own` may take this for another manager's address. What the store or
+    /// somebody else names must not make a manager send requests, which carry credentials, wherever they like.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn check_peer_of(&self, own: &Self) -> Result<(), PeerError> {
+        if self.is_loopback() {
+            return if own.is_loopback() {
+                Ok(())
+            } else {
+                Err(PeerError::Loopback)
+            };
+        }
+        match self.ip().map(|ip| ip.to_canonical()) {
+            Some(ip) if ip.is_unspecified() || ip.is_multicast() => Err(PeerError::Nobody),
+            Some(IpAddr::V4(ip)) if ip.is_broadcast() => Err(PeerError::Nobody),
+            Some(IpAddr::V4(ip)) if ip.is_link_local() => Err(PeerError::LinkLocal),
+            Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Err(PeerError::LinkLocal),
+            Some(IpAddr::V4(_) | IpAddr::V6(_)) | None => Ok(()),
+        }
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self.ip().map(|ip| ip.to_canonical()) {
+            Some(ip) => ip.is_loopback(),
+            None => {
+                let host = self.host.trim_end_matches('.').to_ascii_lowercase();
+                host == "localhost" || host.ends_with(".localhost")
+            }
+        }
+    }
+}
+
 /// Accepts a zone (`fe80::1%eth0`), which `Ipv6Addr` does not.
 fn is_ipv6(host: &str) -> bool {
     let (address, zone) = host.split_once('%').unwrap_or((host, "0"));
@@ -210,6 +258,37 @@ mod tests {
         ] {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_peer_is_another_machine() {
+        let check = |peer: &str, own: &str| {
+            let peer: HostPort = peer.parse().unwrap();
+            peer.check_peer_of(&own.parse().unwrap())
+        };
+        for peer in ["10.0.0.2:4000", "m2:4000", "[fd00::2]:4000", "1.1.1.1:4000"] {
+            assert_eq!(check(peer, "10.0.0.1:4000"), Ok(()), "{peer}");
+        }
+        for (peer, error) in [
+            ("169.254.169.254:80", PeerError::LinkLocal),
+            ("[fe80::1%eth0]:4000", PeerError::LinkLocal),
+            ("[::ffff:169.254.169.254]:80", PeerError::LinkLocal),
+            ("0.0.0.0:4000", PeerError::Nobody),
+            ("[::]:4000", PeerError::Nobody),
+            ("224.0.0.1:4000", PeerError::Nobody),
+            ("255.255.255.255:4000", PeerError::Nobody),
+            ("127.0.0.1:8500", PeerError::Loopback),
+            ("127.1.2.3:8500", PeerError::Loopback),
+            ("[::1]:8500", PeerError::Loopback),
+            ("[::ffff:127.0.0.1]:8500", PeerError::Loopback),
+            ("localhost:8500", PeerError::Loopback),
+            ("LocalHost.:8500", PeerError::Loopback),
+            ("a.localhost:8500", PeerError::Loopback),
+        ] {
+            assert_eq!(check(peer, "10.0.0.1:4000"), Err(error), "{peer}");
+        }
+        assert_eq!(check("127.0.0.1:4001", "127.0.0.1:4000"), Ok(()));
+        assert_eq!(check("localhost:4001", "127.0.0.1:4000"), Ok(()));
     }
 
     #[test]

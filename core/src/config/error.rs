@@ -203,8 +203,6 @@ pub enum Warning {
     NegativeOvercommit,
     /// The flag is accepted and does nothing: what it worked around is mended.
     NoEffect(&'static str),
-    /// The flag is accepted, and what it asks for does not exist yet.
-    NotYet(String),
 }
 
 impl fmt::Display for Warning {
@@ -224,7 +222,6 @@ impl fmt::Display for Warning {
             Self::NoEffect(flag) => {
                 write!(f, "{flag} has no effect: containers are always kept up to date")
             }
-            Self::NotYet(flag) => write!(f, "{flag} has no effect in this version of swarm"),
         }
     }
 }

@@ -208,7 +208,6 @@ impl TryFrom<RawManage> for Manage {
             warnings.push(Warning::InsecureListener(address.clone()));
         }
         warn_of_flags_without_effect(&raw, &mut warnings);
-        warn_of_flags_for_later(&raw, &mut warnings);
         Ok(Self {
             listen,
             discovery,
@@ -402,12 +401,6 @@ fn warn_of_flags_without_effect(raw: &RawManage, warnings: &mut Vec<Warning>) {
         .is_some_and(|name| !name.is_empty())
     {
         warnings.push(Warning::NoEffect("--container-name-refresh-filter"));
-    }
-}
-
-fn warn_of_flags_for_later(raw: &RawManage, warnings: &mut Vec<Warning>) {
-    if raw.cors {
-        warnings.push(Warning::NotYet("--api-enable-cors".to_owned()));
     }
 }
 

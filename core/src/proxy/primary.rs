@@ -64,7 +64,7 @@ impl Primary {
     /// Believes a hint that is newer than what is known, until it fails or the view has caught up; whether it does.
     pub(super) fn hear(&mut self, hint: (HostPort, u64)) -> bool {
         let newest = self.hint.as_ref().map_or(self.epoch, |(_, epoch)| *epoch);
-        let believed = hint.1 > newest && hint.0 != self.own_address;
+        let believed = hint.1 > newest && self.may_be_sent_to(&hint.0);
         if believed {
             self.hint = Some(hint);
         }
@@ -81,10 +81,15 @@ impl Primary {
             View::Primary {
                 epoch, local: true, ..
             } => Some((Server::Local, *epoch)),
-            // A record of an earlier life of this manager.
-            View::Primary { address, .. } if *address == self.own_address => None,
-            View::Primary { address, epoch, .. } => Some((Server::Remote(address.clone()), *epoch)),
+            View::Primary { address, epoch, .. } => self
+                .may_be_sent_to(address)
+                .then(|| (Server::Remote(address.clone()), *epoch)),
         }
+    }
+
+    /// Not to this manager itself, which the record of an earlier life names, and not where no other manager can be.
+    fn may_be_sent_to(&self, address: &HostPort) -> bool {
+        *address != self.own_address && address.check_peer_of(&self.own_address).is_ok()
     }
 
     /// The primary to name to a peer that took this manager for it.

@@ -345,6 +345,23 @@ fn a_hint_newer_than_the_view_is_followed_until_it_fails() {
 }
 
 #[test]
+fn nobody_can_name_an_address_that_is_no_managers() {
+    for hostile in ["169.254.169.254", "127.0.0.1", "0.0.0.0"] {
+        let mut story = Story::with_primary(hostile, 7);
+        assert_eq!(story.arrives(1, Class::Safe), [], "{hostile} of the store");
+        let mut story = Story::with_primary("m2", 7);
+        story.arrives(1, Class::Safe);
+        let hint = Some((address(hostile), 8));
+        story.fails(1, 1, Failure::NotDispatched { hint });
+        assert_eq!(
+            story.after(20),
+            [attempt(1, 2, "m2", 7, Kind::Fresh)],
+            "{hostile} of a manager"
+        );
+    }
+}
+
+#[test]
 fn a_forwarded_request_is_served_or_sent_back() {
     let mut story = Story::new();
     let misdirected = |primary: Option<(&str, u64)>| Refusal::Misdirected {

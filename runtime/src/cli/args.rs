@@ -226,7 +226,7 @@ pub(super) struct Manage {
     /// period between each heartbeat
     #[arg(long, value_name = "DURATION", default_value = defaults::HEARTBEAT)]
     heartbeat: String,
-    /// enable CORS headers in the remote API (not in this version)
+    /// serve web pages of any site, with CORS headers; without it requests of browsers are refused
     #[arg(long, visible_alias = "cors")]
     api_enable_cors: bool,
     /// cluster driver to use: swarm

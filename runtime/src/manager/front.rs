@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, StatusCode};
 use swarm_core::election::Resignation;
 
+use super::browser::Browsers;
 use super::drain::Drains;
 use super::peers::Peers;
 use super::report::Reporter;
@@ -22,6 +23,7 @@ pub(super) struct Front {
     pub(super) peers: Option<Arc<Peers>>,
     pub(super) elector: Option<Arc<Elector>>,
     pub(super) drains: Option<Arc<Drains>>,
+    pub(super) browsers: Browsers,
 }
 
 impl Handler for Front {
@@ -31,22 +33,32 @@ impl Handler for Front {
         peer: Peer,
     ) -> BoxFuture<'static, Response<Body>> {
         Box::pin(async move {
-            match (request.method().clone(), request.uri().path()) {
-                (Method::GET, STATUS_PATH) => self.status(&request, &peer),
-                (Method::POST, STEP_DOWN_PATH) => self.step_down(),
-                (Method::POST, DRAIN_PATH) => self.drain(request.uri().query(), true).await,
-                (Method::POST, ACTIVATE_PATH) => self.drain(request.uri().query(), false).await,
-                (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH) => error(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "this path takes another method",
-                ),
-                _ => self.proxy.handle(request, peer).await,
-            }
+            let browsers = self.browsers;
+            let mut answer = match browsers.stop(&request) {
+                Some(answer) => answer,
+                None => self.answer(request, peer).await,
+            };
+            browsers.mark(answer.headers_mut());
+            answer
         })
     }
 }
 
 impl Front {
+    async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+        match (request.method().clone(), request.uri().path()) {
+            (Method::GET, STATUS_PATH) => self.status(&request, &peer),
+            (Method::POST, STEP_DOWN_PATH) => self.step_down(),
+            (Method::POST, DRAIN_PATH) => self.drain(request.uri().query(), true).await,
+            (Method::POST, ACTIVATE_PATH) => self.drain(request.uri().query(), false).await,
+            (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH) => error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path takes another method",
+            ),
+            _ => self.proxy.handle(request, peer).await,
+        }
+    }
+
     fn status(&self, request: &Request<Body>, peer: &Peer) -> Response<Body> {
         if let Some(peers) = &self.peers {
             peers.heard(request.headers(), peer);

@@ -27,6 +27,7 @@ use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
 use crate::store;
 
+mod browser;
 mod drain;
 mod front;
 mod leaving;
@@ -38,6 +39,7 @@ pub mod status;
 
 pub use peers::{Peers, ask_status};
 
+use browser::Browsers;
 use drain::Drains;
 use front::Front;
 use leaving::Leaving;
@@ -227,6 +229,7 @@ impl Parts<'_> {
             peers,
             elector,
             drains: self.drains.clone(),
+            browsers: Browsers::allowed(self.config.cors),
         })
     }
 

@@ -175,6 +175,10 @@ impl Peers {
     }
 
     async fn ask(&self, member: &HostPort, view: &ElectionView) -> Result<ManagerStatus, String> {
+        let own = &self.elector.config().advertise;
+        member
+            .check_peer_of(own)
+            .map_err(|error| error.to_string())?;
         let mut request = Request::builder().uri(STATUS_PATH);
         if let Ok(own) = HeaderValue::try_from(self.elector.config().advertise.to_string()) {
             request = request.header(MEMBER_HEADER, own);

@@ -354,15 +354,12 @@ fn flags_without_effect_are_taken_with_a_warning() {
 }
 
 #[test]
-fn flags_for_what_does_not_exist_yet_are_taken_with_a_warning() {
+fn web_pages_are_let_in_without_a_warning() {
     let manage = manage(valid(), |raw| {
         raw.cors = true;
     });
-    let warnings: Vec<String> = manage.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        ["--api-enable-cors has no effect in this version of swarm",]
-    );
+    assert!(manage.cors);
+    assert_eq!(manage.warnings, []);
 }
 
 #[test]
