@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -109,14 +109,41 @@ async fn bind_tcp(host: &str, port: u16) -> io::Result<TcpListener> {
     }
 }
 
+/// Binds in a directory of our own and moves the socket to its place: it is never there with the rights that the process's
+/// umask would leave to others. What a dead process left there is replaced.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        std::fs::remove_file(path)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(in_use("something that is no socket is there"));
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            return Err(in_use("another process listens there"));
+        }
+        Ok(_) | Err(_) => {}
     }
-    // The socket exists with the process's umask for a moment: bind in a private directory would need a rename.
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let private = parent.join(format!(".swarm-{}", std::process::id()));
+    std::fs::DirBuilder::new().mode(0o700).create(&private)?;
+    let bound = bind_privately(&private.join("s"), path);
+    std::fs::remove_dir(&private)?;
+    bound
+}
+
+fn bind_privately(private: &Path, path: &Path) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind(private)?;
+    let moved = std::fs::set_permissions(private, std::fs::Permissions::from_mode(0o600))
+        .and_then(|()| std::fs::rename(private, path));
+    if moved.is_err() {
+        std::fs::remove_file(private)?;
+    }
+    moved.map(|()| listener)
+}
+
+fn in_use(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::AddrInUse, why.to_owned())
 }
 
 struct Tcp {
@@ -153,5 +180,32 @@ impl Listener for Unix {
 
     fn local_address(&self) -> ListenAddress {
         self.address.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_unix_socket_is_for_its_owner_and_replaces_only_a_dead_one() {
+        let folder = std::env::temp_dir().join(format!("swarm-unix-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("swarm.sock");
+        let listener = bind_unix(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = bind_unix(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        drop(bind_unix(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "no socket").unwrap();
+        let error = bind_unix(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(std::fs::read(&path).unwrap(), b"no socket");
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

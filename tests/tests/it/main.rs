@@ -6,10 +6,10 @@
 
 mod acceptance;
 mod consul_double;
-mod defects;
 mod dependencies;
 mod dev;
 mod engine_view;
 mod fixtures;
 mod report_page;
 mod stores;
+mod tables;

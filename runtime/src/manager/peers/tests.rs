@@ -36,7 +36,11 @@ async fn a_member_that_hangs_does_not_keep_a_manager_from_greeting_the_others() 
     let _peers = start(store.to_string().parse().unwrap());
 
     let (mut hanging, _) = hangs.accept().await.unwrap();
-    assert!(head(&mut hanging).await.contains("x-swarm-member: 127.0.0.1:4"));
+    assert!(
+        head(&mut hanging)
+            .await
+            .contains("x-swarm-member: 127.0.0.1:4")
+    );
     let (mut leader, _) = leads.accept().await.unwrap();
     let greeting = head(&mut leader).await;
     assert!(greeting.contains("x-swarm-cluster: cafe"), "{greeting}");

@@ -1,6 +1,7 @@
 //! Acceptance: each test is a story with real `swarm` processes, most of them with real Docker Engines.
 
 mod bad_input;
+mod bulk;
 mod differential;
 mod docker_commands;
 mod engine_loss;
