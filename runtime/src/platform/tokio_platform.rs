@@ -124,7 +124,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .unwrap_or_else(|| Path::new("."));
     let private = parent.join(format!(".swarm-{}", std::process::id()));
     std::fs::DirBuilder::new().mode(0o700).create(&private)?;
     let bound = bind_privately(&private.join("s"), path);

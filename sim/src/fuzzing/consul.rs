@@ -1,21 +1,18 @@
 //! What Consul, or whatever answers in its place, says.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use swarm::http::Client;
 use swarm::http::client::ClientConfig;
-use swarm::platform::Platform;
 use swarm::store::consul::ConsulConfig;
 use swarm::store::{Consul, Cursor, Store, StoreError};
 use swarm_core::address::HostPort;
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Listing};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
-use tokio::io::{AsyncWriteExt, DuplexStream};
 
-use super::bytes::sections;
-use super::memory::{self, Dialled, Memory};
+use super::memory;
+use super::served::{Answer, answers, play, record as own};
 
 /// No answer is taken for more than it says: a swap counts as done only if the answer names the key and its version, as
 /// not done only if the server says so; what is read as a record is one.
@@ -27,13 +24,13 @@ use super::memory::{self, Dialled, Memory};
 /// When that is not so.
 pub fn consul(bytes: &[u8]) {
     let (operation, rest) = bytes.split_first().unwrap_or((&b'w', &[]));
-    let answers: Arc<[Answer]> = sections(rest).into_iter().map(Answer::read).collect();
+    let answers = answers(rest);
     let Ok(layout) = KeyLayout::new("p", KV_PATH_DEFAULT) else {
         return;
     };
     let first = answers.first().cloned().unwrap_or_default();
     memory::run(async |memory, dialled| {
-        play(&memory, dialled, Arc::clone(&answers));
+        play(&memory, dialled, answers);
         let config = ConsulConfig {
             servers: vec![HostPort::localhost()],
             token: None,
@@ -108,7 +105,7 @@ fn swap(outcome: &SwapOutcome, answer: &Answer, key: &str) {
     match outcome {
         SwapOutcome::Swapped(version) => {
             assert!(answer.is_success(), "{answer:?}");
-            assert!(answer.names(key, version.0), "{version} from {answer:?}");
+            assert!(names(answer, key, version.0), "{version} from {answer:?}");
         }
         SwapOutcome::Conflict(_) => assert_eq!(answer.status, 409),
         SwapOutcome::NotApplied => {
@@ -121,100 +118,14 @@ fn swap(outcome: &SwapOutcome, answer: &Answer, key: &str) {
     }
 }
 
-/// The record that is swapped in.
-fn own() -> Record {
-    Record {
-        cluster: "c".to_owned(),
-        epoch: 1,
-        holder: HostPort::localhost(),
-        instance: "i".to_owned(),
-        nonce: "n".to_owned(),
-        beat: 0,
-        lease_ms: 2_000,
-        released: false,
-        members: Vec::new(),
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Answer {
-    status: u16,
-    index: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn read(section: &[u8]) -> Self {
-        let (line, body) = match section.iter().position(|byte| *byte == b'\n') {
-            Some(at) => section.split_at(at + 1),
-            None => (section, &[][..]),
-        };
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim();
-        let (status, index) = line.split_once(' ').unwrap_or((line, ""));
-        let status = status
-            .parse()
-            .ok()
-            .filter(|status| (200..=599).contains(status));
-        Self {
-            status: status.unwrap_or(200),
-            index: index.chars().filter(char::is_ascii_graphic).collect(),
-            body: body.to_vec(),
-        }
-    }
-
-    fn is_success(&self) -> bool {
-        (200..=299).contains(&self.status)
-    }
-
-    /// Whether the body says that `key` has `version` now.
-    fn names(&self, key: &str, version: u64) -> bool {
-        let read = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
-        let results = read.get("Results").and_then(Value::as_array);
-        results.into_iter().flatten().any(|result| {
-            let pair = result.get("KV");
-            let of = |name: &str| pair.and_then(|pair| pair.get(name));
-            of("Key").and_then(Value::as_str) == Some(key)
-                && of("ModifyIndex").and_then(Value::as_u64) == Some(version)
-        })
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = format!(
-            "HTTP/1.1 {} X\r\nX-Consul-Index: {}\r\nContent-Length: {}\r\n\r\n",
-            self.status,
-            self.index,
-            self.body.len()
-        )
-        .into_bytes();
-        // These have no body (RFC 9110 section 6.4.1).
-        if ![204, 304].contains(&self.status) {
-            bytes.extend_from_slice(&self.body);
-        }
-        bytes
-    }
-}
-
-fn play(memory: &Arc<Memory>, mut dialled: Dialled, answers: Arc<[Answer]>) {
-    let serve = async move {
-        let mut next = 0;
-        while let Some(io) = dialled.recv().await {
-            next = connection(io, &answers, next).await;
-        }
-    };
-    memory.spawn("consul", Box::pin(serve));
-}
-
-/// Answers until the client closes, from the answer `next` on. The next one after that.
-async fn connection(mut io: DuplexStream, answers: &[Answer], mut next: usize) -> usize {
-    // The bodies of requests are read as part of the next head.
-    while memory::read_head(&mut io).await.ends_with(b"\r\n\r\n") {
-        let answer = answers.get(next).or_else(|| answers.last());
-        let answer = answer.map(Answer::bytes).unwrap_or_default();
-        next += 1;
-        if io.write_all(&answer).await.is_err() {
-            break;
-        }
-    }
-    next
+/// Whether the answer says that `key` has `version` now.
+fn names(answer: &Answer, key: &str, version: u64) -> bool {
+    let read = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+    let results = read.get("Results").and_then(Value::as_array);
+    results.into_iter().flatten().any(|result| {
+        let pair = result.get("KV");
+        let of = |name: &str| pair.and_then(|pair| pair.get(name));
+        of("Key").and_then(Value::as_str) == Some(key)
+            && of("ModifyIndex").and_then(Value::as_u64) == Some(version)
+    })
 }

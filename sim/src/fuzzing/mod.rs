@@ -8,6 +8,7 @@ mod consul;
 mod discovery;
 mod duration;
 mod engine_json;
+mod etcd;
 mod events;
 mod filters;
 mod fixture;
@@ -21,12 +22,14 @@ mod plan_text;
 mod record;
 mod reference;
 mod route;
+mod served;
 mod upgrade;
 
 pub use consul::consul;
 pub use discovery::discovery;
 pub use duration::duration;
 pub use engine_json::engine_json;
+pub use etcd::etcd;
 pub use events::events;
 pub use filters::filters;
 pub use http_request::http_request;
@@ -49,11 +52,12 @@ pub struct Target {
 }
 
 /// Every harness.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("consul", consul),
     target("discovery", discovery),
     target("duration", duration),
     target("engine_json", engine_json),
+    target("etcd", etcd),
     target("events", events),
     target("filters", filters),
     target("http_request", http_request),

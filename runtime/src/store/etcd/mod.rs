@@ -178,9 +178,10 @@ impl Store for Etcd {
         let answer: Result<Swapped, StoreError> = self.ask(&call, gateway::TXN, &swap).await;
         match answer {
             // The revision of a transaction that wrote is that of what it wrote.
-            Ok(swapped) if swapped.succeeded => {
-                SwapOutcome::Swapped(Version(swapped.header.revision.0))
-            }
+            Ok(swapped) if swapped.succeeded => match swapped.header.revision {
+                Int(0) => SwapOutcome::Unknown,
+                Int(revision) => SwapOutcome::Swapped(Version(revision)),
+            },
             Ok(swapped) => SwapOutcome::Conflict(swapped.found().map(|found| reading(&found.kvs))),
             Err(error) => outcome::of_failed_write(&error, call.maybe_sent()),
         }
