@@ -149,6 +149,10 @@ fn workload(now: &Workload) -> Vec<String> {
             format!(".movers({})", now.movers),
         ),
         if_differs(
+            now.keepers != usual.keepers,
+            format!(".keepers({})", now.keepers),
+        ),
+        if_differs(
             now.pace_ms != usual.pace_ms,
             format!(".pace({})", time(now.pace_ms)),
         ),

@@ -302,6 +302,11 @@ impl Script {
         self.plan(|plan| plan.workload.movers = movers)
     }
 
+    /// Clients that make and remove networks and volumes.
+    pub fn keepers(self, keepers: u8) -> Self {
+        self.plan(|plan| plan.workload.keepers = keepers)
+    }
+
     /// Clients wait so long between two requests.
     pub fn pace(self, pace: Duration) -> Self {
         self.plan(|plan| plan.workload.pace_ms = millis(pace))

@@ -18,7 +18,7 @@ use swarm_core::watch;
 use super::answer::{Answer, ApiError, json_text};
 use super::attempts::lacks_image;
 use super::containers::id_in;
-use super::engine::{Target, clean_response, healthy_targets, uri, work};
+use super::engine::{Target, clean_response, healthy_targets, silent, uri, work};
 use super::join::first_found;
 use super::plan::Plan;
 use super::pull::Fetch;
@@ -233,9 +233,7 @@ impl Api {
     async fn search(&self, plan: &Plan) -> Result<Option<String>, ApiError> {
         let (targets, silent) = {
             let cluster = self.fleet.cluster().read();
-            let mut silent = cluster.engines().filter(|engine| !engine.is_healthy());
-            let silent = silent.next().filter(|_| plan.moved.is_none());
-            let silent = silent.map(|engine| format!("engine {} does not answer", engine.address));
+            let silent = silent(&cluster).filter(|_| plan.moved.is_none());
             (healthy_targets(&cluster, plan.version), silent)
         };
         let asked: Vec<BoxFuture<'_, Result<Option<String>, ApiError>>> = targets

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use http::{Method, Request, StatusCode};
 use swarm_core::cluster::{Double, SWARM_ID_LABEL};
-use swarm_core::engine::Event;
+use swarm_core::engine::{Event, Part};
 use swarm_core::testbed::{Mark, reach};
 use swarm_core::watch;
 
@@ -57,24 +57,18 @@ impl Api {
         self.platform.spawn("doubles", Box::pin(task));
     }
 
-    async fn remove_doubles(&self, doubles: Vec<Double>) {
-        for double in doubles {
-            if let Err(error) = self.remove_double(&double).await {
-                // It is looked for again when its engine comes back, and by the next primary.
-                let error = error.to_string();
-                tracing::debug!(engine = %double.engine, container = %double.id, error, "cannot remove a double");
-            }
+    async fn remove_doubles(&self, doubles: Doubles) {
+        for double in &doubles.containers {
+            note(double, self.remove_double(double).await);
+        }
+        for double in &doubles.networks {
+            note(double, self.remove_network_double(double).await);
         }
     }
 
     async fn remove_double(&self, double: &Double) -> Result<(), ApiError> {
-        let what = format!("container {}", double.id);
-        let target = {
-            let cluster = self.fleet.cluster().read();
-            let Some(engine) = cluster.engine(&double.engine) else {
-                return Ok(());
-            };
-            Target::healthy(&cluster, engine, None, &what)?
+        let Some(target) = self.holder(double)? else {
+            return Ok(());
         };
         if self.remove_unstarted(&target, &double.id, None).await? {
             reach(Mark::DoubleRemoved);
@@ -88,6 +82,35 @@ impl Api {
         Ok(())
     }
 
+    /// An engine refuses to remove a network that is in use.
+    async fn remove_network_double(&self, double: &Double) -> Result<(), ApiError> {
+        let Some(target) = self.holder(double)? else {
+            return Ok(());
+        };
+        let path = format!("/networks/{}", double.id);
+        let removed = self.delete(&target, &path, None).await?;
+        self.fleet.refresh(&target.address, Part::Networks).await;
+        if removed {
+            reach(Mark::DoubleRemoved);
+            tracing::warn!(
+                engine = %target.name,
+                network = %double.id,
+                kept = double.kept.as_deref(),
+                "Removed a network that nothing was on: its create had been repeated in a later epoch"
+            );
+        }
+        Ok(())
+    }
+
+    /// The engine of a double, unless it has left.
+    fn holder(&self, double: &Double) -> Result<Option<Target>, ApiError> {
+        let cluster = self.fleet.cluster().read();
+        let engine = cluster.engine(&double.engine);
+        engine
+            .map(|engine| Target::healthy(&cluster, engine, None, &double.id))
+            .transpose()
+    }
+
     /// Removes a container, unless it runs after all; its volumes stay in any case. Whether it was there to be removed.
     pub(super) async fn remove_unstarted(
         &self,
@@ -95,13 +118,70 @@ impl Api {
         id: &str,
         epoch: Option<u64>,
     ) -> Result<bool, ApiError> {
+        let path = format!("/containers/{id}");
+        let removed = self.delete(target, &path, epoch).await?;
+        self.fleet.refresh_container(&target.address, id).await;
+        Ok(removed)
+    }
+
+    async fn delete(
+        &self,
+        target: &Target,
+        path: &str,
+        epoch: Option<u64>,
+    ) -> Result<bool, ApiError> {
         let mut request = Request::new(body::empty());
         *request.method_mut() = Method::DELETE;
-        let path = format!("/v{}/containers/{id}", target.version);
-        *request.uri_mut() = uri(&path, "")?;
+        *request.uri_mut() = uri(&format!("/v{}{path}", target.version), "")?;
         let response = self.dispatch(target, request, work(), Some(epoch)).await?;
-        self.fleet.refresh_container(&target.address, id).await;
         Ok(response.status() == StatusCode::NO_CONTENT)
+    }
+
+    fn all_doubles(&self) -> Doubles {
+        Doubles {
+            containers: self.fleet.cluster().read().doubles(),
+            networks: self.network_doubles(),
+        }
+    }
+
+    fn network_doubles(&self) -> Vec<Double> {
+        let cluster = self.fleet.cluster().read();
+        cluster.network_doubles(|swarm_id| self.made_in(swarm_id))
+    }
+
+    /// What an event leads to; `None` if it makes nothing.
+    fn doubles_after(&self, event: &Event) -> Option<Doubles> {
+        if appears(event) {
+            return Some(self.all_doubles());
+        }
+        match (event.kind.as_str(), event.action.as_str()) {
+            ("container", "create") => {
+                let swarm_id = event.attributes.get(SWARM_ID_LABEL)?;
+                let cluster = self.fleet.cluster().read();
+                Some(Doubles {
+                    containers: cluster.doubles_of(swarm_id, self.made_in(swarm_id)),
+                    networks: Vec::new(),
+                })
+            }
+            ("network", "create") => Some(Doubles {
+                containers: Vec::new(),
+                networks: self.network_doubles(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+struct Doubles {
+    containers: Vec<Double>,
+    networks: Vec<Double>,
+}
+
+fn note(double: &Double, removed: Result<(), ApiError>) {
+    if let Err(error) = removed {
+        // It is looked for again when its engine comes back, and by the next primary.
+        let error = error.to_string();
+        tracing::debug!(engine = %double.engine, id = %double.id, error, "cannot remove a double");
     }
 }
 
@@ -123,20 +203,18 @@ async fn watch(
         let Some(api) = api.upgrade() else { return };
         let authority = election.borrow_and_update().authority;
         let acted_in = std::mem::replace(&mut epoch, authority.map(|authority| authority.epoch));
-        let cluster = api.fleet.cluster();
         let doubles = match heard {
             Some(Err(SubscriptionError::Closed)) => return,
             Some(Err(SubscriptionError::Lagged { .. })) => {
                 events = api.fleet.listen();
-                cluster.read().doubles()
+                api.all_doubles()
             }
-            Some(Ok(heard)) if appears(&heard.event) => cluster.read().doubles(),
-            Some(Ok(heard)) => match made(&heard.event) {
-                Some(swarm_id) => cluster.read().doubles_of(swarm_id, api.made_in(swarm_id)),
+            Some(Ok(heard)) => match api.doubles_after(&heard.event) {
+                Some(doubles) => doubles,
                 None => continue,
             },
             None if epoch == acted_in => continue,
-            None => cluster.read().doubles(),
+            None => api.all_doubles(),
         };
         if epoch.is_some() {
             api.remove_doubles(doubles).await;
@@ -147,10 +225,4 @@ async fn watch(
 /// Whether an engine is there (again), with all it has.
 fn appears(event: &Event) -> bool {
     event.kind == "swarm" && matches!(event.action.as_str(), "engine_connect" | "engine_reconnect")
-}
-
-/// The swarm ID of a container that was made.
-fn made(event: &Event) -> Option<&str> {
-    let swarm_id = event.attributes.get(SWARM_ID_LABEL)?;
-    (event.kind == "container" && event.action == "create").then_some(swarm_id)
 }

@@ -74,6 +74,13 @@ impl Target {
     }
 }
 
+/// Says so if an engine does not answer: it may have what is looked for.
+pub(super) fn silent(cluster: &Cluster) -> Option<String> {
+    let mut silent = cluster.engines().filter(|engine| !engine.is_healthy());
+    let engine = silent.next()?;
+    Some(format!("engine {} does not answer", engine.address))
+}
+
 /// All healthy engines.
 pub(super) fn healthy_targets(cluster: &Cluster, client: Option<ApiVersion>) -> Vec<Target> {
     cluster

@@ -8,13 +8,13 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use swarm_core::api::{ApiVersion, Fixed, NetworkRef, Query, Route};
-use swarm_core::cluster::{Cluster, Engine, ObjectError, SWARM_ID_LABEL};
+use swarm_core::cluster::{Cluster, EPOCH_LABEL, Engine, ObjectError, SWARM_ID_LABEL};
 use swarm_core::engine::Part;
 use swarm_core::json::{self, JsonError, RawObject};
 
 use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
-use super::engine::{Target, healthy_targets, question};
+use super::engine::{Target, healthy_targets, question, silent};
 use super::every::{Errand, answering, failure, named_in_front};
 use super::{Api, Call};
 use crate::http::body;
@@ -41,11 +41,19 @@ impl Api {
         let mut labels: serde_json::Map<String, Value> =
             config.read("Labels").map_err(bad)?.unwrap_or_default();
         labels.insert(SWARM_ID_LABEL.to_owned(), call.request_id.as_str().into());
+        labels.remove(EPOCH_LABEL);
+        if let Some(epoch) = call.epoch {
+            labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string().into());
+        }
         config.set("Labels", json::raw(&labels).map_err(bad)?);
         config.set("Name", json::raw(&own_name).map_err(bad)?);
         config.set("CheckDuplicate", json::raw(&true).map_err(bad)?);
+        let (request_id, epoch) = (call.request_id.clone(), call.epoch);
         let errand = Errand::with(call, config.to_json());
         let made = self.tell(&target, &errand).await?;
+        if let Some(epoch) = epoch {
+            self.made().remember(&request_id, epoch);
+        }
         self.fleet.refresh(&target.address, Part::Networks).await;
         self.show_everywhere(&own_name, &target).await;
         Ok(json_text(StatusCode::CREATED, made))
@@ -83,7 +91,10 @@ impl Api {
             Route::Fixed(Fixed::NetworkList),
             Query::default().with("filters", &filter),
         );
-        let targets = healthy_targets(&self.fleet.cluster().read(), None);
+        let (targets, silent) = {
+            let cluster = self.fleet.cluster().read();
+            (healthy_targets(&cluster, None), silent(&cluster))
+        };
         let reports = self.tell_each(targets, &errand).await?;
         for text in reports
             .iter()
@@ -95,17 +106,20 @@ impl Api {
                 return Ok(Some(id));
             }
         }
-        let unclear = |error: ApiError| {
-            ApiError::new(
+        let unclear = match failure(&reports) {
+            Ok(()) => silent,
+            Err(error) => Some(error.to_string()),
+        };
+        match unclear {
+            None => Ok(None),
+            Some(reason) => Err(ApiError::new(
                 StatusCode::BAD_GATEWAY,
                 format!(
-                    "whether an earlier attempt created the network is unknown: {error}; look with `docker network ls` \
+                    "whether an earlier attempt created the network is unknown: {reason}; look with `docker network ls` \
                      before trying again"
                 ),
-            )
-        };
-        failure(&reports).map_err(unclear)?;
-        Ok(None)
+            )),
+        }
     }
 
     /// Engines are not told of a new network that reaches farther than the one which made it.

@@ -214,6 +214,7 @@ fn changes_under_load(seed: u64) -> Plan {
             attachers: 3,
             uploaders: 0,
             movers: 0,
+            keepers: 0,
             pace_ms: 50,
         },
         knobs: Knobs {

@@ -181,6 +181,8 @@ fn knobs(tier: Tier, mask: &Mask, topology: Topology, random: &mut Random) -> Kn
 }
 
 fn workload(tier: Tier, random: &mut Random) -> Workload {
+    // Of their own stream: plans that were drawn before these clients existed keep all the others.
+    let mut later = random.fork("movers and keepers");
     let mut some = |most| u8::try_from(random.between(0, most)).unwrap_or(1);
     match tier {
         Tier::Lab => Workload {
@@ -196,7 +198,8 @@ fn workload(tier: Tier, random: &mut Random) -> Workload {
             streams: some(1),
             attachers: some(1),
             uploaders: some(1),
-            movers: 0,
+            movers: u8::from(later.chance(250)),
+            keepers: u8::from(later.chance(500)),
             pace_ms: pick(random, &[20, 50, 100, 250, 500], 100),
         },
     }

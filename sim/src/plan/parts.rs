@@ -101,6 +101,9 @@ pub struct Workload {
     /// Clients whose containers are to be moved when their engine fails (world only).
     #[serde(skip_serializing_if = "is_none")]
     pub movers: u8,
+    /// Clients that make and remove networks and volumes (world only).
+    #[serde(skip_serializing_if = "is_none")]
+    pub keepers: u8,
     /// Between two requests of a client, in milliseconds.
     pub pace_ms: u64,
 }
@@ -114,6 +117,7 @@ impl Default for Workload {
             attachers: 0,
             uploaders: 0,
             movers: 0,
+            keepers: 0,
             pace_ms: 50,
         }
     }

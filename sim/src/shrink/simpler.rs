@@ -40,7 +40,7 @@ pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
 /// Fewer clients.
 pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
     let now = plan.workload;
-    let fewer: [fn(&mut Workload); 7] = [
+    let fewer: [fn(&mut Workload); 8] = [
         |workload| {
             let pace_ms = workload.pace_ms;
             *workload = Workload {
@@ -50,6 +50,7 @@ pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
                 attachers: 0,
                 uploaders: 0,
                 movers: 0,
+                keepers: 0,
                 pace_ms,
             };
         },
@@ -59,6 +60,7 @@ pub(super) fn workloads(plan: &Plan) -> Vec<Plan> {
         |workload| workload.attachers = workload.attachers.saturating_sub(1),
         |workload| workload.uploaders = workload.uploaders.saturating_sub(1),
         |workload| workload.movers = workload.movers.saturating_sub(1),
+        |workload| workload.keepers = workload.keepers.saturating_sub(1),
     ];
     fewer
         .into_iter()

@@ -9,7 +9,7 @@ use super::state::State;
 /// Changes remembered.
 const KEPT: usize = 10_000;
 
-/// A kind of change to a container.
+/// A kind of change to a container, a network or a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// It was made.
@@ -28,6 +28,14 @@ pub enum Change {
     Put,
     /// It was removed.
     Remove,
+    /// A network was made.
+    NetworkCreate,
+    /// A network was removed.
+    NetworkRemove,
+    /// A volume was made.
+    VolumeCreate,
+    /// A volume was removed.
+    VolumeRemove,
 }
 
 /// One change that was carried out on request.
@@ -35,8 +43,8 @@ pub enum Change {
 pub struct Mutation {
     /// What.
     pub change: Change,
-    /// The container's full ID.
-    pub container: String,
+    /// The full ID of the container or network, the name of the volume.
+    pub object: String,
     /// Its labels.
     pub labels: Arc<BTreeMap<String, String>>,
     /// See [`Change`].
@@ -73,10 +81,25 @@ impl State {
         if let Some(container) = self.containers.get(id) {
             self.mutations.push(Mutation {
                 change,
-                container: id.to_string(),
+                object: id.to_string(),
                 labels: Arc::clone(&container.spec.labels),
                 detail: detail.into(),
             });
         }
+    }
+
+    /// Remembers that a network or a volume was changed on request.
+    pub(super) fn note_object(
+        &mut self,
+        change: Change,
+        object: &str,
+        labels: BTreeMap<String, String>,
+    ) {
+        self.mutations.push(Mutation {
+            change,
+            object: object.to_owned(),
+            labels: Arc::new(labels),
+            detail: String::new(),
+        });
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::{Container, Id, Published};
 use super::events::Kind;
+use super::mutations::Change;
 use super::network::{Endpoint, Network, Subnet};
 use super::refusal::{Answer, Refusal};
 use super::spec::{Port, parse_json};
@@ -104,6 +105,7 @@ impl State {
         network.labels = request.labels.unwrap_or_default();
         network.subnet = Some(subnet);
         network.ipam = if asked { request.ipam } else { None };
+        self.note_object(Change::NetworkCreate, &id, network.labels.clone());
         self.networks.insert(Arc::clone(&id), network);
         self.emit_network(&id, "create", None);
         Ok(id)
@@ -131,7 +133,9 @@ impl State {
             ));
         }
         self.emit_network(&id, "destroy", None);
-        self.networks.remove(&id);
+        if let Some(network) = self.networks.remove(&id) {
+            self.note_object(Change::NetworkRemove, &id, network.labels);
+        }
         Ok(())
     }
 

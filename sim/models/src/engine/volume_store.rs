@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::container::Id;
 use super::events::Kind;
+use super::mutations::Change;
 use super::refusal::{Answer, Refusal};
 use super::spec::{Spec, parse_json};
 use super::state::State;
@@ -41,6 +42,10 @@ impl State {
             Some(name) => name,
             None => self.next_id("volume").to_string(),
         };
+        if !self.volumes.contains_key(&name) {
+            let labels = request.labels.clone().unwrap_or_default();
+            self.note_object(Change::VolumeCreate, &name, labels);
+        }
         let volume = self.ensure_volume(&name, false);
         if volume.labels.is_none() {
             volume.labels = request.labels.filter(|labels| !labels.is_empty());
@@ -107,7 +112,10 @@ impl State {
                 users.join(", ")
             )));
         }
-        self.volumes.remove(name);
+        if let Some(volume) = self.volumes.remove(name) {
+            let labels = volume.labels.unwrap_or_default();
+            self.note_object(Change::VolumeRemove, name, labels);
+        }
         let attributes = vec![("driver".into(), "local".to_owned())];
         self.emit(Kind::Volume, "destroy", name.into(), attributes);
         Ok(())

@@ -122,16 +122,16 @@ impl Asker {
         self.send(id, ask).await
     }
 
-    /// Asks for a change to the container that request `container` made.
+    /// Asks for a change to what request `object` made.
     pub(super) async fn change(
         &self,
-        container: u64,
+        object: u64,
         change: Change,
         detail: &str,
         ask: Ask,
     ) -> Heard {
         let id = self.begin(&ask);
-        self.ledger().changes(id, container, change, detail);
+        self.ledger().changes(id, object, change, detail);
         self.send(id, ask).await
     }
 
@@ -154,7 +154,8 @@ impl Asker {
         self.send(id, ask).await
     }
 
-    async fn send(&self, id: u64, ask: Ask) -> Heard {
+    /// Sends a request that is in the ledger already.
+    pub(super) async fn send(&self, id: u64, ask: Ask) -> Heard {
         let mut request = Request::new(body::full(ask.body));
         *request.method_mut() = ask.method;
         let Ok(target) = ask.path.parse() else {

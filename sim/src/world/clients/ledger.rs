@@ -71,11 +71,12 @@ pub(crate) struct Ledger {
     answers: Vec<(u64, u64, Told)>,
     /// How far each engine's changes were read.
     engines: Vec<u64>,
-    /// Containers that were removed.
+    /// What was removed, by the requests that made it.
     removed: BTreeSet<u64>,
-    /// In which epoch each request's container was made.
+    /// In which epoch each request's container or network was made.
     made_in: BTreeMap<u64, u64>,
-    /// Containers, by their full IDs, whose request had made another one in a later epoch before they arrived.
+    /// Containers and networks, by their full IDs, whose request had made another one in a later epoch before they
+    /// arrived.
     late: BTreeSet<String>,
     served: BTreeMap<HostId, u64>,
     trouble: Trouble,
@@ -136,11 +137,11 @@ impl Ledger {
         id
     }
 
-    /// Request `id` is one for this change to the container that request `container` made.
-    pub(super) fn changes(&mut self, id: u64, container: u64, change: Change, detail: &str) {
+    /// Request `id` is one for this change to what request `object` made.
+    pub(super) fn changes(&mut self, id: u64, object: u64, change: Change, detail: &str) {
         let detail = detail.to_owned();
         let deed = Deed {
-            container,
+            object,
             change,
             detail,
         };
@@ -327,8 +328,7 @@ impl Ledger {
             self.fail(Property::ExactlyOnce, aspect, what);
         }
         if let Some(late) = self.late.first() {
-            let what =
-                format!("container {late} is there beside the one its request has made later");
+            let what = format!("{late} is there beside the one its request has made later");
             self.fail(Property::ExactlyOnce, "double", what);
         }
         self.streams.finish(now);

@@ -27,6 +27,7 @@ use crate::trace::HostId;
 mod asker;
 mod attacher;
 mod frames;
+mod keeper;
 mod ledger;
 mod mover;
 mod reader;
@@ -56,6 +57,8 @@ pub(crate) enum Kind {
     Uploader,
     /// Keeps containers that move.
     Mover,
+    /// Makes and removes networks and volumes.
+    Keeper,
 }
 
 /// One client process: where it lives and whom it talks to.
@@ -89,6 +92,7 @@ pub(crate) fn kinds(workload: &Workload) -> Vec<Kind> {
         (workload.attachers, Kind::Attacher),
         (workload.uploaders, Kind::Uploader),
         (workload.movers, Kind::Mover),
+        (workload.keepers, Kind::Keeper),
     ]
     .into_iter()
     .flat_map(|(count, kind)| std::iter::repeat_n(kind, usize::from(count)))
@@ -104,5 +108,6 @@ pub(crate) fn work(kind: Kind, host: ClientHost) -> BoxFuture<'static, ()> {
         Kind::Attacher => Box::pin(attacher::work(host)),
         Kind::Uploader => Box::pin(uploader::work(host)),
         Kind::Mover => Box::pin(mover::work(host)),
+        Kind::Keeper => Box::pin(keeper::work(host)),
     }
 }

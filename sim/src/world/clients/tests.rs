@@ -13,6 +13,7 @@ const NOBODY: Workload = Workload {
     attachers: 0,
     uploaders: 0,
     movers: 0,
+    keepers: 0,
     pace_ms: 50,
 };
 
@@ -24,6 +25,7 @@ const ALL: Workload = Workload {
     attachers: 2,
     uploaders: 1,
     movers: 0,
+    keepers: 0,
     pace_ms: 100,
 };
 

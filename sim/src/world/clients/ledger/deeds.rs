@@ -12,8 +12,8 @@ use crate::trace::Kind;
 /// What a request does to an engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Deed {
-    /// The container: the number of the request that made it.
-    pub(super) container: u64,
+    /// The container, network or volume: the number of the request that made it.
+    pub(super) object: u64,
     pub(super) change: Change,
     /// As in [`Mutation::detail`].
     pub(super) detail: String,
@@ -22,15 +22,15 @@ pub(super) struct Deed {
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            container,
+            object,
             change,
             detail,
         } = self;
-        write!(f, "{change:?} of container {container} {detail}")
+        write!(f, "{change:?} of what request {object} made {detail}")
     }
 }
 
-/// The epoch a changed container was made in.
+/// The epoch in which what was changed was made.
 fn epoch_of(mutation: &Mutation) -> Option<u64> {
     mutation.labels.get(EPOCH_LABEL)?.parse().ok()
 }
@@ -38,14 +38,15 @@ fn epoch_of(mutation: &Mutation) -> Option<u64> {
 impl Ledger {
     /// An engine changed something.
     pub(super) fn carried_out(&mut self, now: u64, engine: &str, mutation: &Mutation) {
-        let Some(container) = mutation.labels.get(KEY_LABEL) else {
+        let Some(object) = mutation.labels.get(KEY_LABEL) else {
             return;
         };
-        if mutation.change == Change::Remove && self.late.remove(&mutation.container) {
+        let removed = matches!(mutation.change, Change::Remove | Change::NetworkRemove);
+        if removed && self.late.remove(&mutation.object) {
             return;
         }
         let deed = Deed {
-            container: container.parse().unwrap_or(0),
+            object: object.parse().unwrap_or(0),
             change: mutation.change,
             detail: mutation.detail.clone(),
         };
@@ -54,10 +55,7 @@ impl Ledger {
         {
             self.fail(Property::OutcomeTruth, "drained", what);
         }
-        if let Some(allowed) = self
-            .moves
-            .carried_out(now, engine, deed.container, mutation)
-        {
+        if let Some(allowed) = self.moves.carried_out(now, engine, deed.object, mutation) {
             self.moved(engine, &deed, mutation, allowed);
             return;
         }
@@ -68,24 +66,26 @@ impl Ledger {
         };
         let mut witness = self.witness.lock();
         let host = witness.trace.id_of(engine);
-        witness.note(host, Kind::Applied, id, deed.container, || deed.to_string());
+        witness.note(host, Kind::Applied, id, deed.object, || deed.to_string());
         drop(witness);
-        if deed.change == Change::Create && self.is_late(id, mutation) {
-            self.late.insert(mutation.container.clone());
+        let made = matches!(deed.change, Change::Create | Change::NetworkCreate);
+        if made && self.is_late(id, mutation) {
+            self.late.insert(mutation.object.clone());
             return;
         }
         self.history.applied(now, id);
         match deed.change {
-            Change::Create => self.check_epoch(engine, id, mutation),
-            Change::Remove => {
-                self.removed.insert(deed.container);
+            Change::Create | Change::NetworkCreate => self.check_epoch(engine, id, mutation),
+            Change::Remove | Change::NetworkRemove | Change::VolumeRemove => {
+                self.removed.insert(deed.object);
             }
             Change::Start
             | Change::Stop
             | Change::Kill
             | Change::Rename
             | Change::Exec
-            | Change::Put => {}
+            | Change::Put
+            | Change::VolumeCreate => {}
         }
     }
 
@@ -99,7 +99,7 @@ impl Ledger {
     ) {
         let mut witness = self.witness.lock();
         let host = witness.trace.id_of(engine);
-        let key = deed.container;
+        let key = deed.object;
         witness.note(host, Kind::Applied, key, key, || format!("{deed} (moved)"));
         drop(witness);
         if let Err(what) = allowed {
@@ -125,7 +125,7 @@ impl Ledger {
         }
     }
 
-    /// A container says in which epoch it was made.
+    /// A container or network says in which epoch it was made.
     fn check_epoch(&mut self, engine: &str, id: u64, mutation: &Mutation) {
         let label = mutation.labels.get(EPOCH_LABEL);
         let epoch = epoch_of(mutation);
@@ -135,7 +135,7 @@ impl Ledger {
         drop(witness);
         if !known {
             let what = format!(
-                "request {id} made a container of epoch {label:?} on {engine}, in which nobody has acted"
+                "request {id} made something of epoch {label:?} on {engine}, in which nobody has acted"
             );
             self.fail(Property::DispatchInLease, "epoch", what);
         }

@@ -101,7 +101,7 @@ impl Moves {
         if !self.wanted.contains_key(&key) {
             return None;
         }
-        let id = &mutation.container;
+        let id = &mutation.object;
         match mutation.change {
             Change::Create => {
                 self.places.insert(id.clone(), engine.to_owned());
@@ -117,7 +117,13 @@ impl Moves {
                 Some(Ok(()))
             }
             Change::Stop | Change::Rename | Change::Remove => Some(self.may_retire(mutation)),
-            Change::Kill | Change::Exec | Change::Put => None,
+            Change::Kill
+            | Change::Exec
+            | Change::Put
+            | Change::NetworkCreate
+            | Change::NetworkRemove
+            | Change::VolumeCreate
+            | Change::VolumeRemove => None,
         }
     }
 
@@ -133,7 +139,7 @@ impl Moves {
     }
 
     fn may_retire(&self, mutation: &Mutation) -> Result<(), String> {
-        let (id, change) = (&mutation.container, mutation.change);
+        let (id, change) = (&mutation.object, mutation.change);
         let replaced_by_one_that = |wanted: &dyn Fn(&String) -> bool| {
             let by = self.copies.get(id).into_iter().flatten();
             let sibling = replaced_by(mutation)

@@ -70,7 +70,7 @@ impl Story {
         let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.to_owned(), value)).into();
         let mutation = Mutation {
             change,
-            container: format!("{key} of {epoch}"),
+            object: format!("{key} of {epoch}"),
             labels: Arc::new(labels),
             detail: String::new(),
         };
