@@ -187,7 +187,7 @@ mod tests {
             [("late".into(), Some("kept".into()))]
         );
         let mut user = Described::new("c", "c");
-        user.inspect["NetworkSettings"] = json!({"Networks": {"net": {"NetworkID": ""}}});
+        user.entry["NetworkSettings"] = json!({"Networks": {"net": {"NetworkID": ""}}});
         user.put(&mut cluster, 0);
         assert!(doubles(&cluster, None).is_empty());
     }
