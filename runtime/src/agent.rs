@@ -198,9 +198,8 @@ impl Agent {
 /// D11).
 fn is_final(error: &AgentError) -> bool {
     match error {
-        AgentError::Store(StoreError::Refused { status, .. }) => (400..500).contains(status),
+        AgentError::Store(error) => error.is_final(),
         AgentError::Engine { .. } => true,
-        AgentError::Store(StoreError::Unreachable { .. } | StoreError::Garbage { .. }) => false,
     }
 }
 

@@ -31,8 +31,20 @@ pub fn browser() -> Result<Option<PathBuf>> {
 /// # Errors
 /// When `SWARM_TEST_REAL=1` demands it and it is missing.
 pub fn program(program: &str) -> Result<bool> {
-    let missing = find_program(program).is_none();
-    demanded(missing.then(|| format!("{program} is not installed (tests/run installs it)")))
+    match find_program(program) {
+        Some(_) => demanded(None),
+        None => missing(program),
+    }
+}
+
+/// `what` is not there, which `tests/run` installs: false, after the reason was printed.
+///
+/// # Errors
+/// When `SWARM_TEST_REAL=1` demands it.
+pub fn missing(what: &str) -> Result<bool> {
+    demanded(Some(format!(
+        "{what} is not installed (tests/run installs it)"
+    )))
 }
 
 /// Whether a test runs, from what it misses.

@@ -13,11 +13,12 @@ use anyhow::{Context, Result};
 /// The first argument is the scratch root of the test process, the second its control group.
 ///
 /// `cat` ends when the test process is gone. Only process groups that are still noted are ended: a note is removed
-/// before its group can be reaped, so the number cannot belong to somebody else by then.
+/// before its group can be reaped, so the number cannot belong to somebody else by then. (dash takes no `--` after
+/// `-KILL`.)
 const SWEEPER: &str = r#"
 cat >/dev/null
 for note in "$1"/groups/*; do
-    [ -e "$note" ] && kill -KILL -- "-${note##*/}" 2>/dev/null
+    [ -e "$note" ] && kill -s KILL -- "-${note##*/}" 2>/dev/null
 done
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf -- "$1" 2>/dev/null && break
@@ -126,4 +127,36 @@ fn root() -> Result<PathBuf> {
         *sweeper = Some(child);
     }
     Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn the_sweeper_ends_groups_that_are_noted() -> Result<()> {
+        let scratch = Scratch::new("swept")?;
+        fs::create_dir_all(scratch.path().join("groups"))?;
+        let mut group = Command::new("sh")
+            .args(["-c", "sleep 3600; true"])
+            .process_group(0)
+            .spawn()?;
+        let note = scratch.path().join("groups").join(group.id().to_string());
+        fs::write(note, "")?;
+        let swept = Command::new("sh")
+            .args(["-c", SWEEPER, "sweeper"])
+            .arg(scratch.path())
+            .arg("swarm-test-of-the-sweeper")
+            .stdin(Stdio::null())
+            .status()?;
+        let ended = group.try_wait()?.map(|status| status.signal());
+        // Whatever came of it, nothing may be left.
+        let _ = group.kill();
+        let _ = group.wait();
+        assert!(swept.success() && !scratch.path().exists());
+        assert_eq!(ended, Some(Some(9)));
+        Ok(())
+    }
 }

@@ -18,6 +18,8 @@ pub struct RawDiscovery {
     pub consul_http_auth: bool,
     /// `ETCDCTL_USER`, used for etcd without `etcd.user`.
     pub etcdctl_user: Option<String>,
+    /// `SWARM_ZK_AUTH`, used for ZooKeeper without `zk.auth`.
+    pub zk_auth: Option<String>,
 }
 
 /// Where engines are found, ready to use.
@@ -71,10 +73,10 @@ impl RawDiscovery {
             Discovery::Etcd { .. } => {
                 options.with_etcd_user_from_env(self.etcdctl_user.as_deref())?
             }
-            Discovery::ZooKeeper { .. }
-            | Discovery::File(_)
-            | Discovery::Nodes(_)
-            | Discovery::Token => options,
+            Discovery::ZooKeeper { .. } => {
+                options.with_zk_auth_from_env(self.zk_auth.as_deref())?
+            }
+            Discovery::File(_) | Discovery::Nodes(_) | Discovery::Token => options,
         };
         DiscoveryConfig::new(url, discovery, options)
     }
@@ -166,5 +168,8 @@ mod tests {
             Err(ConfigError::ConsulBasicAuth)
         );
         assert_eq!(raw.parse("file:///x").unwrap().keys, None);
+        raw.zk_auth = Some("a:b".to_owned());
+        let config = raw.parse("zk://z/nodes").unwrap();
+        assert_eq!(config.options.zk_auth.unwrap().name, "a");
     }
 }

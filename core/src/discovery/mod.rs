@@ -12,5 +12,5 @@ mod url;
 pub use damping::{Change, Damper, Doubt};
 pub use entries::{EntryError, EntryProblem, LISTING_MAX, Listing, diff};
 pub use layout::{KV_PATH_DEFAULT, KeyLayout, PathError};
-pub use options::{DiscoveryOptions, EtcdUser, OptionError, Secret};
+pub use options::{DiscoveryOptions, OptionError, Secret, StoreUser};
 pub use url::{Discovery, DiscoveryError};

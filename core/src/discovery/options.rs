@@ -12,12 +12,14 @@ pub struct DiscoveryOptions {
     /// Consul ACL token.
     pub consul_token: Option<Secret>,
     /// Who to log in to etcd as.
-    pub etcd_user: Option<EtcdUser>,
+    pub etcd_user: Option<StoreUser>,
+    /// Who to log in to ZooKeeper as; the nodes that are created belong to it alone.
+    pub zk_auth: Option<StoreUser>,
 }
 
-/// A user of etcd.
+/// Who logs in to a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EtcdUser {
+pub struct StoreUser {
     /// The name.
     pub name: String,
     /// The password.
@@ -30,6 +32,7 @@ impl Default for DiscoveryOptions {
             kv_path: KV_PATH_DEFAULT.to_owned(),
             consul_token: None,
             etcd_user: None,
+            zk_auth: None,
         }
     }
 }
@@ -67,7 +70,7 @@ pub enum OptionError {
     /// A key that means nothing. Classic Swarm ignored it.
     #[error(
         "unknown --discovery-opt {0:?}: the known keys are kv.path, kv.cacertfile, kv.certfile, kv.keyfile, \
-         consul.token and etcd.user"
+         consul.token, etcd.user and zk.auth"
     )]
     UnknownKey(String),
     /// TLS to the store was asked for. Classic Swarm spoke plain text unless all three files were given (defect D8).
@@ -84,9 +87,9 @@ pub enum OptionError {
     /// The token cannot be sent in a header.
     #[error("invalid --discovery-opt consul.token: it must be 1 to 1,024 visible ASCII characters")]
     Token,
-    /// The user of etcd is not a name and a password.
-    #[error("invalid --discovery-opt etcd.user: it must be NAME:PASSWORD")]
-    EtcdUser,
+    /// The user of a store is not a name and a password.
+    #[error("invalid --discovery-opt {0}: it must be NAME:PASSWORD")]
+    User(&'static str),
 }
 
 /// Longest ACL token, in bytes.
@@ -106,7 +109,8 @@ impl DiscoveryOptions {
                 "kv.cacertfile" => return Err(OptionError::StoreTls("kv.cacertfile")),
                 "kv.certfile" => return Err(OptionError::StoreTls("kv.certfile")),
                 "kv.keyfile" => return Err(OptionError::StoreTls("kv.keyfile")),
-                "etcd.user" => parsed.etcd_user = Some(etcd_user(value)?),
+                "etcd.user" => parsed.etcd_user = Some(user("etcd.user", value)?),
+                "zk.auth" => parsed.zk_auth = Some(user("zk.auth", value)?),
                 "consul.token" => parsed.consul_token = Some(token(value)?),
                 _ => return Err(OptionError::UnknownKey(key.to_owned())),
             }
@@ -121,15 +125,21 @@ impl DiscoveryOptions {
             kv_path,
             consul_token,
             etcd_user,
+            zk_auth,
         } = self;
         let token = consul_token
             .as_ref()
             .map(|token| format!("consul.token={}", token.reveal()));
-        let user = etcd_user
-            .as_ref()
-            .map(|user| format!("etcd.user={}:{}", user.name, user.password.reveal()));
+        let user = |key: &str, user: &Option<StoreUser>| {
+            let user = user.as_ref()?;
+            Some(format!("{key}={}:{}", user.name, user.password.reveal()))
+        };
+        let (etcd, zk) = (user("etcd.user", etcd_user), user("zk.auth", zk_auth));
         let path = format!("kv.path={kv_path}");
-        [Some(path), token, user].into_iter().flatten().collect()
+        [Some(path), token, etcd, zk]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Takes the user of etcd from the environment if no option gave one.
@@ -138,7 +148,18 @@ impl DiscoveryOptions {
     /// When it is not a name and a password.
     pub fn with_etcd_user_from_env(mut self, value: Option<&str>) -> Result<Self, OptionError> {
         if let (None, Some(value)) = (&self.etcd_user, value.filter(|value| !value.is_empty())) {
-            self.etcd_user = Some(etcd_user(value)?);
+            self.etcd_user = Some(user("etcd.user", value)?);
+        }
+        Ok(self)
+    }
+
+    /// Takes the user of ZooKeeper from the environment if no option gave one.
+    ///
+    /// # Errors
+    /// When it is not a name and a password.
+    pub fn with_zk_auth_from_env(mut self, value: Option<&str>) -> Result<Self, OptionError> {
+        if let (None, Some(value)) = (&self.zk_auth, value.filter(|value| !value.is_empty())) {
+            self.zk_auth = Some(user("zk.auth", value)?);
         }
         Ok(self)
     }
@@ -175,14 +196,14 @@ fn token(value: &str) -> Result<Secret, OptionError> {
     Ok(Secret::new(value))
 }
 
-/// As `etcdctl --user` reads it.
-fn etcd_user(value: &str) -> Result<EtcdUser, OptionError> {
+/// As `etcdctl --user` and the scheme `digest` of ZooKeeper read it.
+fn user(key: &'static str, value: &str) -> Result<StoreUser, OptionError> {
     match value.split_once(':') {
-        Some((name, password)) if !name.is_empty() && !password.is_empty() => Ok(EtcdUser {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => Ok(StoreUser {
             name: name.to_owned(),
             password: Secret::new(password),
         }),
-        _ => Err(OptionError::EtcdUser),
+        _ => Err(OptionError::User(key)),
     }
 }
 
@@ -206,6 +227,7 @@ mod tests {
             &[][..],
             &["kv.path=a/b", "consul.token=x=y"],
             &["etcd.user=a:b:c"],
+            &["zk.auth=a:b:c"],
         ] {
             let options = DiscoveryOptions::parse(texts.iter().copied()).unwrap();
             let handed = options.to_texts();
@@ -215,15 +237,19 @@ mod tests {
     }
 
     #[test]
-    fn the_user_of_etcd_may_have_colons_in_the_password() {
-        let user = |options: &[&str], env: Option<&str>| {
+    fn users_may_have_colons_in_the_password() {
+        let users = |options: &[&str], env: Option<&str>| {
             let options = DiscoveryOptions::parse(options.iter().copied()).unwrap();
-            let user = options.with_etcd_user_from_env(env).unwrap().etcd_user;
-            user.map(|user| format!("{} {}", user.name, user.password.reveal()))
+            let options = options.with_etcd_user_from_env(env).unwrap();
+            let options = options.with_zk_auth_from_env(env).unwrap();
+            [options.etcd_user, options.zk_auth]
+                .map(|user| user.map(|user| format!("{} {}", user.name, user.password.reveal())))
         };
-        assert_eq!(user(&["etcd.user=a:b:c"], Some("x:y")).unwrap(), "a b:c");
-        assert_eq!(user(&[], Some("x:y")).unwrap(), "x y");
-        assert_eq!(user(&[], Some("")), None);
+        let both = |text: &str| [Some(text.to_owned()), Some(text.to_owned())];
+        let given = ["etcd.user=a:b:c", "zk.auth=a:b:c"];
+        assert_eq!(users(&given, Some("x:y")), both("a b:c"));
+        assert_eq!(users(&[], Some("x:y")), both("x y"));
+        assert_eq!(users(&[], Some("")), [None, None]);
     }
 
     #[test]
@@ -257,6 +283,7 @@ mod tests {
             ("consul.token=", "invalid --discovery-opt consul.token"),
             ("etcd.user=root", "it must be NAME:PASSWORD"),
             ("etcd.user=:x", "it must be NAME:PASSWORD"),
+            ("zk.auth=root:", "zk.auth: it must be NAME:PASSWORD"),
             (
                 "consul.token=a\r\nb",
                 "invalid --discovery-opt consul.token",

@@ -86,9 +86,6 @@ pub enum DiscoveryError {
          use consul://<ip>:<port>/<path>, file://<path> or a list of engines <ip>:<port>,<ip>:<port>"
     )]
     TokenGone,
-    /// This build has no client for the store.
-    #[error("{0} discovery is not supported by this version yet: use consul://<ip>:<port>/<path>")]
-    NotYet(&'static str),
     /// `swarm join` needs a place to register at.
     #[error(
         "{0} discovery is not implemented for registration: write the engine's address into the {1} \
@@ -140,8 +137,11 @@ impl Discovery {
     /// With what to use instead.
     pub fn check_supported(&self) -> Result<(), DiscoveryError> {
         match self {
-            Self::Consul { .. } | Self::Etcd { .. } | Self::File(_) | Self::Nodes(_) => Ok(()),
-            Self::ZooKeeper { .. } => Err(DiscoveryError::NotYet("zk")),
+            Self::Consul { .. }
+            | Self::Etcd { .. }
+            | Self::ZooKeeper { .. }
+            | Self::File(_)
+            | Self::Nodes(_) => Ok(()),
             Self::Token => Err(DiscoveryError::TokenGone),
         }
     }
@@ -326,15 +326,15 @@ mod tests {
     #[test]
     fn says_what_this_version_cannot_do() {
         let supported = |url: &str| url.parse::<Discovery>().unwrap().check_supported();
-        for url in ["consul://c:1", "etcd://e:1", "file://x", "nodes://n:1"] {
+        for url in [
+            "consul://c:1",
+            "etcd://e:1",
+            "zk://z",
+            "file://x",
+            "nodes://n:1",
+        ] {
             assert_eq!(supported(url), Ok(()));
         }
-        assert!(
-            supported("zk://z")
-                .unwrap_err()
-                .to_string()
-                .starts_with("zk discovery is not supported by this version yet")
-        );
         assert_eq!(supported("token://abc"), Err(DiscoveryError::TokenGone));
         assert_eq!(
             supported("token://host/path/abc"),
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn only_stores_take_registrations() {
         let registration = |url: &str| url.parse::<Discovery>().unwrap().check_registration();
-        for url in ["consul://c:1", "etcd://e:1"] {
+        for url in ["consul://c:1", "etcd://e:1", "zk://z"] {
             assert_eq!(registration(url), Ok(()));
         }
         for url in ["file://x", "nodes://n:1"] {

@@ -141,7 +141,7 @@ impl Bench {
     }
 }
 
-fn refused(status: u16) -> StoreError {
+fn refused(status: i32) -> StoreError {
     StoreError::Refused {
         servers: "c:8500".to_owned(),
         status,

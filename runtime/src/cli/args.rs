@@ -144,7 +144,7 @@ pub(super) struct Help {
 struct Discovery {
     #[arg(hide = true)]
     discovery: Vec<String>,
-    /// discovery options: kv.path, kv.cacertfile, kv.certfile, kv.keyfile, consul.token, etcd.user
+    /// discovery options: kv.path, kv.cacertfile, kv.certfile, kv.keyfile, consul.token, etcd.user, zk.auth
     #[arg(long, value_name = "KEY=VALUE")]
     discovery_opt: Vec<String>,
 }
@@ -328,6 +328,7 @@ impl Discovery {
             consul_http_token: env.consul_http_token.clone(),
             consul_http_auth: env.consul_http_auth,
             etcdctl_user: env.etcdctl_user.clone(),
+            zk_auth: env.zk_auth.clone(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Env {
     pub consul_http_auth: bool,
     /// `ETCDCTL_USER`
     pub etcdctl_user: Option<String>,
+    /// `SWARM_ZK_AUTH`
+    pub zk_auth: Option<String>,
     /// `http_proxy`, only shown by `/info`, like the next two.
     pub http_proxy: Option<String>,
     /// `https_proxy`
@@ -58,6 +60,7 @@ impl Env {
             consul_http_token: value("CONSUL_HTTP_TOKEN"),
             consul_http_auth: value("CONSUL_HTTP_AUTH").is_some(),
             etcdctl_user: value("ETCDCTL_USER"),
+            zk_auth: value("SWARM_ZK_AUTH"),
             http_proxy: value("http_proxy"),
             https_proxy: value("https_proxy"),
             no_proxy: value("no_proxy"),

@@ -34,7 +34,7 @@ Arguments:
   <discovery>    where the engines are found [$SWARM_DISCOVERY]
                    * consul://<ip>:<port>,<ip>:<port>/<path>
                    * etcd://<ip1>:<port>,<ip2>:<port>/<path>
-                   * zk://<ip1>,<ip2>/<path>    (not in this version)
+                   * zk://<ip1>,<ip2>/<path>
                    * file://path/to/file
                    * [nodes://]<ip1>:<port>,<ip2>:<port>
                    * token://<token>            (the service was switched off)

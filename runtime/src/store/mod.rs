@@ -14,13 +14,16 @@ use crate::http::Client;
 use crate::platform::SharedPlatform;
 use consul::ConsulConfig;
 use etcd::EtcdConfig;
+use zookeeper::ZooKeeperConfig;
 
 pub mod consul;
 pub mod etcd;
 mod servers;
+pub mod zookeeper;
 
 pub use consul::Consul;
 pub use etcd::Etcd;
+pub use zookeeper::ZooKeeper;
 
 /// The store that `config` names, ready for use; `None` if it names none. Nothing is sent yet.
 ///
@@ -53,10 +56,16 @@ pub fn open(
             };
             Some(Etcd::new(platform, client, etcd))
         }
-        Discovery::ZooKeeper { .. }
-        | Discovery::File(_)
-        | Discovery::Nodes(_)
-        | Discovery::Token => None,
+        Discovery::ZooKeeper { servers, .. } => {
+            let zookeeper = ZooKeeperConfig {
+                servers: servers.clone(),
+                user: config.options.zk_auth.clone(),
+                layout,
+                operation,
+            };
+            Some(ZooKeeper::new(platform, zookeeper))
+        }
+        Discovery::File(_) | Discovery::Nodes(_) | Discovery::Token => None,
     }
 }
 
@@ -80,8 +89,8 @@ pub enum StoreError {
     Refused {
         /// The configured servers.
         servers: String,
-        /// The HTTP status.
-        status: u16,
+        /// The HTTP status, or the error code of ZooKeeper, which is below 0.
+        status: i32,
         /// The server's text.
         message: String,
     },
@@ -93,6 +102,19 @@ pub enum StoreError {
         /// What was wrong with it.
         cause: String,
     },
+}
+
+impl StoreError {
+    /// Whether it will be the same the next time, until an operator has changed something: rights, for one.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => {
+                (400..500).contains(status) || zookeeper::is_about_rights(*status)
+            }
+            Self::Unreachable { .. } | Self::Garbage { .. } => false,
+        }
+    }
 }
 
 /// The contract of every store (DESIGN section 3). Only `swap` and `verify` must be linearizable; the watches may lie,

@@ -3,25 +3,47 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use swarm::http::Client;
+use swarm::http::client::ClientConfig;
+use swarm::platform::{SharedPlatform, TokioPlatform};
+use swarm::store::{self, Store};
+use swarm_core::config::DiscoveryConfig;
+use swarm_core::discovery::DiscoveryOptions;
 
 use crate::process::{Process, Streams};
 use crate::scratch::Scratch;
 use crate::{ports, real, wait};
 
 mod etcd;
+mod zookeeper;
 
 /// Until started servers have elected a leader.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The store at `discovery`, for this process to use; no operation takes longer than `operation`.
+///
+/// # Errors
+/// When it is no store, or an option cannot be used.
+pub fn open(discovery: &str, options: &[&str], operation: Duration) -> Result<Arc<dyn Store>> {
+    let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    let options = DiscoveryOptions::parse(options.iter().copied())?;
+    let config = DiscoveryConfig::of(discovery, options)?;
+    store::open(&platform, &client, &config, operation).context("not a store")
+}
 
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// etcd.
     Etcd,
+    /// ZooKeeper.
+    ZooKeeper,
 }
 
 impl Kind {
@@ -32,18 +54,24 @@ impl Kind {
     pub fn is_here(self) -> Result<bool> {
         match self {
             Self::Etcd => real::program("etcd"),
+            Self::ZooKeeper => match zookeeper::missing() {
+                Some(file) => real::missing(file),
+                None => real::program("java"),
+            },
         }
     }
 
     fn scheme(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
+            Self::ZooKeeper => "zk",
         }
     }
 
     fn command(self, members: &[Member], member: &Member) -> Result<Command> {
         match self {
             Self::Etcd => Ok(etcd::command(members, member)),
+            Self::ZooKeeper => zookeeper::command(members, member),
         }
     }
 
@@ -51,6 +79,7 @@ impl Kind {
     async fn leads(self, client: SocketAddr) -> Result<bool> {
         match self {
             Self::Etcd => etcd::leads(client).await,
+            Self::ZooKeeper => zookeeper::leads(client).await,
         }
     }
 }
@@ -69,8 +98,10 @@ pub(crate) struct Member {
     number: usize,
     /// Where clients are served.
     client: SocketAddr,
-    /// Where the other servers are.
+    /// Where the other servers reach it.
     peer: SocketAddr,
+    /// Where servers of ZooKeeper elect their leader.
+    election: SocketAddr,
     // Before `data`: a process still writes to its directory.
     process: Option<Process>,
     data: Scratch,
@@ -88,6 +119,7 @@ impl Ensemble {
                 number,
                 client: ports::claim()?,
                 peer: ports::claim()?,
+                election: ports::claim()?,
                 process: None,
                 data: Scratch::new(kind.scheme())?,
             });
@@ -209,6 +241,15 @@ impl Ensemble {
             member.data.clear()?;
         }
         self.start_all().await
+    }
+
+    /// Runs a command of ZooKeeper's own command line at the first server, and returns what it prints.
+    ///
+    /// # Errors
+    /// When it fails; the message holds what it printed.
+    pub async fn zookeeper_cli(&self, arguments: &[&str]) -> Result<String> {
+        let member = self.members.first().context("no server")?;
+        zookeeper::cli(member.client, arguments).await
     }
 
     fn member(&mut self, index: usize) -> Result<&mut Member> {

@@ -30,13 +30,14 @@ const GUARD_LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks whether a process group is gone.
 const LOOK_PERIOD: Duration = Duration::from_millis(5);
 /// What the user's own managers are configured with must not reach these.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 7] = [
     "SWARM_HOST",
     "SWARM_DISCOVERY",
     "SWARM_ADVERTISE",
     "CONSUL_HTTP_TOKEN",
     "CONSUL_HTTP_AUTH",
     "ETCDCTL_USER",
+    "SWARM_ZK_AUTH",
 ];
 
 /// What happened to a manager.

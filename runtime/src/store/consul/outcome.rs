@@ -38,7 +38,7 @@ pub(super) fn of_failed_write(error: &StoreError, maybe_sent: bool) -> Failed {
     }
 }
 
-fn of_status(status: u16, message: &str) -> Failed {
+fn of_status(status: i32, message: &str) -> Failed {
     match status {
         409 if message.contains(STALE) => Failed::Conflict,
         // A transaction that was rolled back for another reason, such as missing rights.

@@ -91,7 +91,7 @@ impl<'a> Call<'a> {
                     .collect();
                 StoreError::Refused {
                     servers,
-                    status: code,
+                    status: code.into(),
                     message,
                 }
             }

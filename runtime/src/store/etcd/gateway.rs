@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use swarm_core::discovery::EtcdUser;
+use swarm_core::discovery::StoreUser;
 
 use super::super::StoreError;
 use super::super::servers::{Call, Servers};
@@ -36,13 +36,13 @@ const NO_SUCH_PAGE: &[u8] = b"404 page not found";
 
 pub(super) struct Gateway {
     pub(super) servers: Servers,
-    user: Option<EtcdUser>,
+    user: Option<StoreUser>,
     /// Of the last login.
     token: Mutex<Option<HeaderValue>>,
 }
 
 impl Gateway {
-    pub(super) fn new(servers: Servers, user: Option<EtcdUser>) -> Self {
+    pub(super) fn new(servers: Servers, user: Option<StoreUser>) -> Self {
         Self {
             servers,
             user,
@@ -95,7 +95,7 @@ impl Gateway {
     pub(super) fn refused(&self, status: u16, message: &str) -> StoreError {
         StoreError::Refused {
             servers: self.servers.names(),
-            status,
+            status: status.into(),
             message: message.trim().chars().take(512).collect(),
         }
     }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use swarm_core::address::HostPort;
-use swarm_core::discovery::{EtcdUser, KeyLayout};
+use swarm_core::discovery::{KeyLayout, StoreUser};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 
 use super::servers::{Call, Servers};
@@ -49,7 +49,7 @@ pub struct EtcdConfig {
     /// The servers: members of one cluster.
     pub servers: Vec<HostPort>,
     /// Who to log in as, where etcd asks for that.
-    pub user: Option<EtcdUser>,
+    pub user: Option<StoreUser>,
     /// The keys of this cluster.
     pub layout: KeyLayout,
     /// The longest a single operation may take.

@@ -21,7 +21,7 @@ pub(super) fn of_failed_write(error: &StoreError, maybe_sent: bool) -> SwapOutco
 /// The gateway turns gRPC codes into statuses: what is wrong with a request, its user, its rights, its size or the
 /// space left is found before anything is done. `Unavailable` (503) and `DeadlineExceeded` (504) are also said of
 /// proposals that were already on their way, and `Canceled` (408) of calls that were given up.
-fn is_certain(status: u16) -> bool {
+fn is_certain(status: i32) -> bool {
     matches!(status, 400..=499) && status != 408
 }
 

@@ -34,7 +34,7 @@ fn answering(answers: Vec<(u16, &'static str)>, user: Option<&str>) -> Arc<Etcd>
     );
     let config = EtcdConfig {
         servers: vec![server],
-        user: user.map(|name| EtcdUser {
+        user: user.map(|name| StoreUser {
             name: name.to_owned(),
             password: Secret::new("p"),
         }),

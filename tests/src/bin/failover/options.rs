@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use swarm_core::duration::GoDuration;
+use swarm_tests::ensemble::Kind;
 
 /// What happens to the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,14 @@ fn patience(lease: Duration) -> Duration {
     lease.mul_f64(1.02 / 0.98) + Duration::from_millis(20)
 }
 
+/// What elects the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    /// The double, or a real one where `SWARM_TEST_CONSUL` names it.
+    Consul,
+    Ensemble(Kind),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) rounds: usize,
@@ -67,6 +76,9 @@ pub(crate) struct Options {
     pub(crate) lease_text: String,
     pub(crate) faults: Vec<Fault>,
     pub(crate) json: bool,
+    pub(crate) store: StoreKind,
+    /// Servers of an ensemble.
+    pub(crate) members: usize,
     /// Managers log all they can; rounds over their budget are told line by line.
     pub(crate) logs: bool,
 }
@@ -81,6 +93,8 @@ impl Options {
             faults: Vec::new(),
             json: false,
             logs: false,
+            store: StoreKind::Consul,
+            members: 1,
         };
         while let Some(flag) = arguments.next() {
             let mut value = || {
@@ -95,6 +109,8 @@ impl Options {
                     options.lease = lease.to_duration().context("--lease: not below zero")?;
                 }
                 "--fault" => options.faults.push(fault(&value()?)?),
+                "--store" => options.store = store(&value()?)?,
+                "--members" => options.members = value()?.parse().context("--members: 1 or 3")?,
                 "--json" => options.json = true,
                 "--logs" => options.logs = true,
                 _ => bail!(
@@ -105,10 +121,22 @@ impl Options {
         if options.faults.is_empty() {
             options.faults = Fault::ALL.to_vec();
         }
+        if options.members > 1 && options.store == StoreKind::Consul {
+            bail!("--members: only of etcd and zk");
+        }
         if options.rounds == 0 {
             bail!("--rounds: at least 1");
         }
         Ok(options)
+    }
+}
+
+fn store(name: &str) -> Result<StoreKind> {
+    match name {
+        "consul" => Ok(StoreKind::Consul),
+        "etcd" => Ok(StoreKind::Ensemble(Kind::Etcd)),
+        "zk" => Ok(StoreKind::Ensemble(Kind::ZooKeeper)),
+        _ => bail!("unknown store {name}: one of consul, etcd, zk"),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
 use swarm_tests::cluster::{self, status};
+use swarm_tests::ensemble::{self, Ensemble};
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::modelled::{self, ModelledEngine};
 use swarm_tests::process::Streams;
@@ -15,11 +17,13 @@ use swarm_tests::store::Store;
 use swarm_tests::{http as client, wait};
 
 use crate::clients::{Client, LABEL, Sample, longest_gap};
-use crate::options::{Fault, Options};
+use crate::options::{Fault, Options, StoreKind};
 use crate::report::Creates;
 
 const ENGINES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than any run.
+const REGISTERED: Duration = Duration::from_secs(24 * 3600);
 /// How long clients work before the fault, and after the new primary serves.
 const LEAD: Duration = Duration::from_millis(120);
 /// How long a stopped primary goes on before it is killed: it must not do harm.
@@ -28,7 +32,7 @@ const RELAPSE: Duration = Duration::from_millis(200);
 pub(crate) struct Bench {
     managers: Vec<Manager>,
     engines: Vec<ModelledEngine>,
-    store: Store,
+    store: Servers,
     turn: usize,
     acknowledged: BTreeSet<u64>,
     refused: BTreeSet<u64>,
@@ -46,12 +50,59 @@ pub(crate) struct Outcome {
     pub(crate) story: String,
 }
 
+/// The store's servers.
+enum Servers {
+    Consul(Store),
+    Ensemble {
+        servers: Ensemble,
+        /// Keeps the engines registered.
+        _registry: Arc<dyn swarm::store::Store>,
+    },
+}
+
+impl Servers {
+    fn discovery(&self) -> String {
+        match self {
+            Self::Consul(store) => store.discovery(),
+            Self::Ensemble { servers, .. } => servers.discovery(),
+        }
+    }
+}
+
+/// A store in which modelled engines are registered.
+async fn start_store(options: &Options) -> Result<(Servers, Vec<ModelledEngine>)> {
+    let kind = match options.store {
+        StoreKind::Consul => {
+            let store = Store::start().await?;
+            let engines = modelled::start(&store, ENGINES).await?;
+            return Ok((Servers::Consul(store), engines));
+        }
+        StoreKind::Ensemble(kind) => kind,
+    };
+    if !kind.is_here()? {
+        bail!("{kind:?} is not here");
+    }
+    let servers = Ensemble::start(kind, options.members).await?;
+    let registry = ensemble::open(&servers.discovery(), &[], LIMIT)?;
+    let mut engines = Vec::new();
+    for number in 1..=ENGINES {
+        let engine = ModelledEngine::start(&format!("node-{number}")).await?;
+        let address = engine.address().to_string().parse()?;
+        registry.register(&address, REGISTERED).await?;
+        engines.push(engine);
+    }
+    let store = Servers::Ensemble {
+        servers,
+        _registry: registry,
+    };
+    Ok((store, engines))
+}
+
 impl Bench {
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let binary = manager::optimised_binary().await?;
-        let store = Store::start().await?;
-        eprintln!("{}, {store:?}", binary.display());
-        let engines = modelled::start(&store, ENGINES).await?;
+        let (store, engines) = start_store(options).await?;
+        eprintln!("{}, {}", binary.display(), store.discovery());
         let mut arguments = vec!["--replication-ttl", &options.lease_text];
         if options.logs {
             arguments.push("--debug");

@@ -1,4 +1,4 @@
-//! What only etcd has: users, members that lose each other, compaction, the lock of classic Swarm in its v2 API.
+//! What only etcd has: users, compaction, the lock of classic Swarm in its v2 API.
 
 use std::time::Duration;
 
@@ -9,75 +9,9 @@ use swarm_core::election::{Reading, SwapOutcome};
 use swarm_tests::ensemble::{Ensemble, Kind};
 use swarm_tests::{http as client, wait};
 
-use super::{Server, Subject, epoch, open, record, swapped};
+use super::{Server, Subject, open, record, swapped};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-async fn etcd(size: usize) -> Result<Option<Ensemble>> {
-    if !Kind::Etcd.is_here()? {
-        return Ok(None);
-    }
-    Ensemble::start(Kind::Etcd, size).await.map(Some)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_leader_costs_an_election_and_nothing_else() -> Result<()> {
-    let Some(mut servers) = etcd(3).await? else {
-        return Ok(());
-    };
-    let store = open(&servers.discovery(), &[])?;
-    let mut version = swapped(store.swap_lease(None, &record(1, "n")).await)?;
-    let mut cursor = Cursor::default();
-    store.watch_lease(&mut cursor).await?;
-    for round in 2..=4 {
-        let leader = servers.leader().await?;
-        servers.kill(leader)?;
-        let next = wait::until("the others elected a leader", LIMIT, async || {
-            match store.swap_lease(Some(version), &record(round, "n")).await {
-                SwapOutcome::Swapped(version) => Some(version),
-                // An earlier attempt whose answer was lost.
-                SwapOutcome::Conflict(Some(there)) if epoch(&there) == Some(round) => {
-                    there.version()
-                }
-                SwapOutcome::Conflict(_) | SwapOutcome::NotApplied | SwapOutcome::Unknown => None,
-            }
-        });
-        let next = next.await?;
-        ensure!(next > version, "{next} is not later than {version}");
-        version = next;
-        let seen = wait::until("the watch goes on", LIMIT, async || {
-            let seen = store.watch_lease(&mut cursor).await.ok()?;
-            (seen.version() == Some(version)).then_some(())
-        });
-        seen.await?;
-        servers.start_all().await?;
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_member_is_passed_over() -> Result<()> {
-    let Some(mut servers) = etcd(3).await? else {
-        return Ok(());
-    };
-    let store = open(&servers.discovery(), &[])?;
-    let mut version = swapped(store.swap_lease(None, &record(1, "n")).await)?;
-    let mut cursor = Cursor::default();
-    store.watch_lease(&mut cursor).await?;
-    servers.freeze(0).await?;
-    for round in 2..=5 {
-        let next = wait::until("the others answer", LIMIT, async || {
-            swapped(store.swap_lease(Some(version), &record(round, "n")).await).ok()
-        });
-        version = next.await?;
-    }
-    let seen = wait::until("the watch goes on elsewhere", LIMIT, async || {
-        let seen = store.watch_lease(&mut cursor).await.ok()?;
-        (seen.version() == Some(version)).then_some(())
-    });
-    seen.await?;
-    servers.thaw(0)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_survives_compaction() -> Result<()> {
@@ -106,10 +40,10 @@ async fn a_watch_survives_compaction() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_log_in_and_do_so_again_when_their_token_is_gone() -> Result<()> {
-    let Some(mut servers) = etcd(1).await? else {
+    if !Kind::Etcd.is_here()? {
         return Ok(());
-    };
-    let server = Server::Ensemble(servers);
+    }
+    let server = Server::Ensemble(Ensemble::start(Kind::Etcd, 1).await?);
     for (path, body) in [
         (
             "/v3/auth/user/add",
@@ -140,10 +74,9 @@ async fn users_log_in_and_do_so_again_when_their_token_is_gone() -> Result<()> {
     ensure!(store.verify_lease().await? == Reading::Absent);
     let first = swapped(store.swap_lease(None, &record(1, "n")).await)?;
     // A restarted server knows no token any more.
-    let Server::Ensemble(restarted) = server else {
+    let Server::Ensemble(mut servers) = server else {
         return Ok(());
     };
-    servers = restarted;
     servers.kill_all();
     servers.start_all().await?;
     let second = swapped(store.swap_lease(Some(first), &record(2, "n")).await)?;

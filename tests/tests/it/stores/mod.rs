@@ -1,24 +1,22 @@
 //! Every store keeps the same contract: one set of tests for the double of Consul, a real Consul where there is one,
-//! and real servers of etcd.
+//! and real servers of etcd and ZooKeeper.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use swarm::http::Client;
-use swarm::http::client::ClientConfig;
-use swarm::platform::{SharedPlatform, TokioPlatform};
-use swarm::store::{self, Store};
+use anyhow::{Result, bail};
+use swarm::store::Store;
 use swarm_core::address::HostPort;
-use swarm_core::config::DiscoveryConfig;
-use swarm_core::discovery::DiscoveryOptions;
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 use swarm_models::consul::faults::Outage;
-use swarm_tests::ensemble::{Ensemble, Kind};
+use swarm_tests::ensemble::{self, Ensemble, Kind};
 use swarm_tests::store as consul;
 
+mod cluster;
 mod contract;
+mod ensembles;
 mod etcd;
+mod zookeeper;
 
 /// Long enough for a busy machine, short enough that a test of silence ends.
 const OPERATION: Duration = Duration::from_secs(2);
@@ -136,11 +134,7 @@ impl Server {
 
 /// The store at `discovery`.
 fn open(discovery: &str, options: &[&str]) -> Result<Arc<dyn Store>> {
-    let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
-    let client = Client::new(platform.clone(), ClientConfig::default());
-    let options = DiscoveryOptions::parse(options.iter().copied())?;
-    let config = DiscoveryConfig::of(discovery, options)?;
-    store::open(&platform, &client, &config, OPERATION).context("not a store")
+    ensemble::open(discovery, options, OPERATION)
 }
 
 fn record(epoch: u64, nonce: &str) -> Record {
