@@ -3,7 +3,10 @@
 //! Only the members that matter are looked at; the others stay the very bytes the sender wrote, in their order, so a
 //! field nobody here has heard of survives (DESIGN section 5, "pass through by default").
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -128,12 +131,19 @@ pub fn raw<T: serde::Serialize>(value: &T) -> Result<Box<RawValue>, JsonError> {
 /// Whether Go's `encoding/json` takes two member names for the same field: simple case folding, in which the long s
 /// and the Kelvin sign are the only characters outside ASCII that meet ASCII letters.
 fn same(a: &str, b: &str) -> bool {
-    let fold = |c: char| match c {
+    a == b || a.chars().map(fold).eq(b.chars().map(fold))
+}
+
+fn folded(name: &str) -> String {
+    name.chars().map(fold).collect()
+}
+
+fn fold(c: char) -> char {
+    match c {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
         other => other.to_ascii_lowercase(),
-    };
-    a == b || a.chars().map(fold).eq(b.chars().map(fold))
+    }
 }
 
 impl<'de> Deserialize<'de> for RawObject {
@@ -148,13 +158,10 @@ impl<'de> Deserialize<'de> for RawObject {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
                 let mut object = RawObject::default();
-                let mut seen = std::collections::BTreeSet::new();
+                let mut seen = Seen::default();
                 while let Some(name) = map.next_key::<String>()? {
-                    let folded = name
-                        .replace('\u{17f}', "s")
-                        .replace('\u{212a}', "k")
-                        .to_ascii_lowercase();
-                    if !seen.insert(folded) {
+                    let known = object.members.iter().map(|(known, _)| known.as_str());
+                    if !seen.is_new(known, &name) {
                         return Err(A::Error::custom(format!("member {name:?} occurs twice")));
                     }
                     object.members.push((name, map.next_value()?));
@@ -163,6 +170,71 @@ impl<'de> Deserialize<'de> for RawObject {
             }
         }
         deserializer.deserialize_map(Members)
+    }
+}
+
+/// The names of an object's members so far.
+#[derive(Default)]
+struct Seen {
+    /// Folded; only in use once there are many.
+    many: BTreeSet<String>,
+}
+
+/// So many names are compared with each other; more are looked up, however many somebody sends.
+const FEW: usize = 40;
+
+impl Seen {
+    fn is_new<'a>(&mut self, known: impl ExactSizeIterator<Item = &'a str>, name: &str) -> bool {
+        let mut known = known;
+        if known.len() < FEW {
+            return !known.any(|known| same(known, name));
+        }
+        if self.many.is_empty() {
+            self.many.extend(known.map(folded));
+        }
+        self.many.insert(folded(name))
+    }
+}
+
+/// The members of an object in order, as [`RawObject`] has them, borrowed from its text.
+///
+/// # Errors
+/// As [`RawObject::parse`].
+pub fn members(text: &[u8]) -> Result<Vec<(Cow<'_, str>, &RawValue)>, JsonError> {
+    let members: Option<Members<'_>> = serde_json::from_slice(text)?;
+    Ok(members.unwrap_or_default().0)
+}
+
+#[derive(Default)]
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// A member's name; without escapes it is borrowed.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for All<'a> {
+            type Value = Members<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
+                let mut members: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::with_capacity(16);
+                let mut seen = Seen::default();
+                while let Some(Name(name)) = map.next_key::<Name<'a>>()? {
+                    if !seen.is_new(members.iter().map(|(known, _)| &**known), &name) {
+                        return Err(A::Error::custom(format!("member {name:?} occurs twice")));
+                    }
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(All(PhantomData))
     }
 }
 
@@ -195,6 +267,17 @@ mod tests {
         ] {
             let error = RawObject::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("occurs twice"), "{error}");
+            let error = members(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("occurs twice"), "{error}");
+        }
+        for (count, twice) in [(5, "A3"), (FEW + 5, "A3"), (FEW + 5, "A44")] {
+            let all: Vec<String> = (0..count)
+                .map(|number| format!("\"a{number}\":1"))
+                .collect();
+            let text = format!("{{{}}}", all.join(","));
+            assert!(RawObject::parse(text.as_bytes()).is_ok(), "{text}");
+            let text = format!("{{{},\"{twice}\":1}}", all.join(","));
+            assert!(RawObject::parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(RawObject::parse(b"null").unwrap().iter().next().is_none());
         assert!(RawObject::parse(b"[]").is_err());
@@ -204,9 +287,14 @@ mod tests {
         #[test]
         fn parsing_never_panics_and_round_trips(text in "\\PC{0,60}", key in "[a-z]{1,5}") {
             let _ = RawObject::parse(text.as_bytes());
+            let _ = members(text.as_bytes());
             let mut object = RawObject::default();
             object.set(&key, raw(&text).unwrap());
             let again = RawObject::parse(object.to_json().as_bytes()).unwrap();
+            let borrowed = object.to_json();
+            let borrowed = members(borrowed.as_bytes()).unwrap();
+            prop_assert_eq!(borrowed.len(), 1);
+            prop_assert_eq!(borrowed.first().unwrap().1.get(), object.get(&key).unwrap().get());
             prop_assert_eq!(again.read::<String>(&key).unwrap().unwrap(), text);
         }
     }
