@@ -1,5 +1,6 @@
 //! Reading what an engine says of a container.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::container::{
 use super::copies::Move;
 use super::engine::{EntryContext, NANO, Resources};
 use super::human;
+use super::packed::Packed;
 use super::ports::Binding;
 use super::recipe::Recipe;
 use crate::json::{self, JsonError, RawObject};
@@ -41,7 +43,7 @@ impl Container {
         inspect: &[u8],
         engine: &EntryContext,
     ) -> Result<Self, ContainerError> {
-        let members = RawObject::parse(entry)?;
+        let members = json::members(entry)?;
         let listed: Listed = read(entry)?;
         let inspected: Inspected = read(inspect)?;
         if listed.id.is_empty() || listed.id != inspected.id {
@@ -117,7 +119,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ContainerError> {
 
 /// Applies the changes of spec/classic.md section 4.4 item 7 and leaves a gap for the status.
 fn build_entry(
-    members: &RawObject,
+    members: &[(Cow<'_, str>, &RawValue)],
     names: &[String],
     state: &State,
     created: Wall,
@@ -125,13 +127,13 @@ fn build_entry(
 ) -> Result<Entry, ContainerError> {
     let mut out = String::from("{");
     let mut status_at = None;
-    for (name, value) in members.iter() {
+    for (name, value) in members {
         if out.len() > 1 {
             out.push(',');
         }
         json::push_string(&mut out, name);
         out.push(':');
-        match name {
+        match &**name {
             "Status" => status_at = Some(out.len()),
             "State" => json::push_string(&mut out, &state.phase.to_string()),
             "Created" => out.push_str(&created.seconds().to_string()),
@@ -155,10 +157,8 @@ fn build_entry(
         out.len()
     });
     out.push('}');
-    Ok(Entry {
-        bytes: out.into_boxed_str(),
-        status_at,
-    })
+    let (before, after) = out.split_at_checked(status_at).unwrap_or((&out, ""));
+    Ok(Entry(Packed::plain(before, after)))
 }
 
 /// Puts the engine's address where a port is published on all of its interfaces.

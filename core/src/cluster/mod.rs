@@ -29,6 +29,7 @@ mod listing;
 mod lookup;
 mod network;
 mod objects;
+mod packed;
 mod ports;
 mod recipe;
 mod roster;
@@ -63,6 +64,7 @@ pub use volume::Volume;
 
 use labels::Texts;
 use lookup::Index;
+use packed::Models;
 use roster::Roster;
 
 /// All engines and what runs on them.
@@ -76,6 +78,7 @@ pub struct Cluster {
     drained: BTreeSet<String>,
     roster: Roster,
     texts: Texts,
+    models: Models,
 }
 
 /// What [`Cluster::admit`] found.
@@ -254,7 +257,7 @@ impl Cluster {
             if let Some(old) = old.remove(&container.id) {
                 container.execs.extend(old.execs.iter().cloned());
             }
-            container.share(&mut self.texts);
+            container.share(&mut self.texts, &mut self.models);
             let container = Arc::new(container);
             self.index.insert(slot, &container);
             engine.insert_container(container);
@@ -279,7 +282,7 @@ impl Cluster {
         if let Some(old) = &old {
             container.execs.extend(old.execs.iter().cloned());
         }
-        container.share(&mut self.texts);
+        container.share(&mut self.texts, &mut self.models);
         let container = Arc::new(container);
         match old {
             Some(old) => self.index.replace(slot, &old, &container),
