@@ -1,6 +1,5 @@
 //! Reading what an engine says of a container.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use super::human;
 use super::packed::Packed;
 use super::ports::Binding;
 use super::recipe::Recipe;
-use crate::json::{self, JsonError, RawObject};
+use crate::json::{self, JsonError, Members, RawObject};
 use crate::scheduler::Reschedule;
 use crate::time::Wall;
 
@@ -43,7 +42,7 @@ impl Container {
         inspect: &[u8],
         engine: &EntryContext,
     ) -> Result<Self, ContainerError> {
-        let members = json::members(entry)?;
+        let members = Members::parse(entry)?;
         let listed: Listed = read(entry)?;
         let inspected: Inspected = read(inspect)?;
         if listed.id.is_empty() || listed.id != inspected.id {
@@ -119,7 +118,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ContainerError> {
 
 /// Applies the changes of spec/classic.md section 4.4 item 7 and leaves a gap for the status.
 fn build_entry(
-    members: &[(Cow<'_, str>, &RawValue)],
+    members: &Members<'_>,
     names: &[String],
     state: &State,
     created: Wall,
@@ -127,13 +126,13 @@ fn build_entry(
 ) -> Result<Entry, ContainerError> {
     let mut out = String::from("{");
     let mut status_at = None;
-    for (name, value) in members {
+    for (name, value) in members.iter() {
         if out.len() > 1 {
             out.push(',');
         }
         json::push_string(&mut out, name);
         out.push(':');
-        match &**name {
+        match name {
             "Status" => status_at = Some(out.len()),
             "State" => json::push_string(&mut out, &state.phase.to_string()),
             "Created" => out.push_str(&created.seconds().to_string()),

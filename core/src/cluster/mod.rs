@@ -62,6 +62,7 @@ pub use recipe::{Recipe, Remake};
 pub use tally::Tally;
 pub use volume::Volume;
 
+use image::Images;
 use labels::Texts;
 use lookup::Index;
 use packed::Models;
@@ -79,6 +80,7 @@ pub struct Cluster {
     roster: Roster,
     texts: Texts,
     models: Models,
+    images: Images,
 }
 
 /// What [`Cluster::admit`] found.
@@ -336,10 +338,10 @@ impl Cluster {
         address: &HostPort,
         images: Vec<Image>,
     ) -> Result<(), ClusterError> {
-        self.engine_mut(address)?.images = images
-            .into_iter()
-            .map(|image| (image.id.clone(), image))
-            .collect();
+        self.slot(address)?;
+        let shared = images.into_iter().map(|image| self.images.share(image));
+        let images = shared.map(|image| (image.id.clone(), image)).collect();
+        self.engine_mut(address)?.images = images;
         Ok(())
     }
 

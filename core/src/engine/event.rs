@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::json::{self, JsonError, RawObject};
+use crate::json::{self, JsonError, Members, RawObject};
 use crate::time::Wall;
 
 /// One event as the engine sent it.
@@ -205,8 +205,8 @@ fn json_hash(text: &str) -> u64 {
 /// When `entry` is not a JSON object.
 pub fn entry_mark(entry: &RawValue) -> Result<u64, JsonError> {
     let mut hash = Fnv::START;
-    for (name, value) in json::members(entry.get().as_bytes())? {
-        match &*name {
+    for (name, value) in Members::parse(entry.get().as_bytes())?.iter() {
+        match name {
             "Status" => hash.add(health_of(value)),
             "SizeRw" | "SizeRootFs" => {}
             // Docker lists these in the random order of a Go map.
