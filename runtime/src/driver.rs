@@ -106,7 +106,8 @@ where
     let (sender, inputs) = mpsc::channel(QUEUE);
     let handle = Handle(sender);
     let performer = performer(handle.downgrade());
-    let running = run(platform.clone(), machine, performer, inputs);
+    // On its own: a task that holds a future it awaits later has room for it twice, and there are thousands of machines.
+    let running = Box::pin(run(platform.clone(), machine, performer, inputs));
     let task = async move {
         ready.await;
         running.await;

@@ -8,9 +8,9 @@ use super::copies::Move;
 use super::engine::Resources;
 use super::human;
 use super::labels::{Labels, Texts};
+use super::packed::{Models, Packed};
 use super::ports::{Binding, Exposed};
 use super::recipe::Recipe;
-use crate::json;
 use crate::time::Wall;
 
 /// The label that carries a container's cluster-wide ID.
@@ -149,26 +149,22 @@ pub struct HostBits {
 
 /// A container's entry in `GET /containers/json`, all but its status ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    pub(super) bytes: Box<str>,
-    pub(super) status_at: usize,
-}
+pub struct Entry(pub(super) Packed);
 
 impl Entry {
     /// Appends the entry with this status and, if known, these sizes (`SizeRw`, `SizeRootFs`).
-    pub fn write(&self, out: &mut String, status: &str, sizes: Option<(i64, i64)>) {
-        let (head, tail) = self
-            .bytes
-            .split_at_checked(self.status_at)
-            .unwrap_or((&self.bytes, ""));
-        out.push_str(head);
-        json::push_string(out, status);
-        match (sizes, tail.strip_suffix('}')) {
-            (Some((rw, root)), Some(open)) => {
-                out.push_str(open);
-                out.push_str(&format!(",\"SizeRw\":{rw},\"SizeRootFs\":{root}}}"));
-            }
-            (_, _) => out.push_str(tail),
+    pub fn write(
+        &self,
+        out: &mut String,
+        status: impl FnOnce(&mut String),
+        sizes: Option<(i64, i64)>,
+    ) {
+        self.0.write(out, status);
+        if let Some((rw, root)) = sizes
+            && out.ends_with('}')
+        {
+            out.pop();
+            out.push_str(&format!(",\"SizeRw\":{rw},\"SizeRootFs\":{root}}}"));
         }
     }
 }
@@ -225,7 +221,7 @@ impl Container {
     }
 
     /// Keeps once what other containers say in the same words.
-    pub(super) fn share(&mut self, texts: &mut Texts) {
+    pub(super) fn share(&mut self, texts: &mut Texts, models: &mut Models) {
         self.labels.share(texts);
         let host = &mut self.host;
         let own = [
@@ -241,6 +237,7 @@ impl Container {
         for text in own.into_iter().chain(networks).chain(ports) {
             texts.share(text);
         }
+        models.pack(&self.image_id, &mut self.entry.0);
     }
 
     /// What it reserves.
@@ -267,9 +264,14 @@ impl Container {
     /// The status text at `now`, for instance `Up 3 minutes (healthy)` (spec/classic.md section 4.4).
     #[must_use]
     pub fn status(&self, now: Wall) -> String {
-        let ago = |time: Option<Wall>| {
-            human::duration(time.map_or(0, |time| now.0.saturating_sub(time.0)))
-        };
+        let mut out = String::new();
+        self.write_status(now, &mut out);
+        out
+    }
+
+    /// Appends the status text at `now`.
+    pub(super) fn write_status(&self, now: Wall, out: &mut String) {
+        let ago = |time: Option<Wall>| time.map_or(0, |time| now.0.saturating_sub(time.0));
         let State {
             phase,
             exit_code,
@@ -277,22 +279,30 @@ impl Container {
             finished,
             health,
         } = &self.state;
+        let ended = |how: &str, out: &mut String| {
+            out.push_str(&format!("{how} ({exit_code}) "));
+            human::push_duration(out, ago(*finished));
+            out.push_str(" ago");
+        };
         match phase {
-            Phase::Paused => format!("Up {} (Paused)", ago(*started)),
-            Phase::Restarting => format!("Restarting ({exit_code}) {} ago", ago(*finished)),
-            Phase::Running => match health {
-                Health::None => format!("Up {}", ago(*started)),
-                Health::Starting => format!("Up {} (health: starting)", ago(*started)),
-                Health::Healthy | Health::Unhealthy => {
-                    format!("Up {} ({health})", ago(*started))
-                }
-            },
-            Phase::Removing => "Removal In Progress".to_owned(),
-            Phase::Dead => "Dead".to_owned(),
-            Phase::Created => "Created".to_owned(),
-            Phase::Exited if finished.is_none() => String::new(),
-            Phase::Exited => format!("Exited ({exit_code}) {} ago", ago(*finished)),
+            Phase::Running | Phase::Paused => {
+                out.push_str("Up ");
+                human::push_duration(out, ago(*started));
+            }
+            Phase::Exited if finished.is_none() => {}
+            Phase::Exited => ended("Exited", out),
+            Phase::Restarting => ended("Restarting", out),
+            Phase::Removing => out.push_str("Removal In Progress"),
+            Phase::Dead => out.push_str("Dead"),
+            Phase::Created => out.push_str("Created"),
         }
+        out.push_str(match (phase, health) {
+            (Phase::Paused, _) => " (Paused)",
+            (Phase::Running, Health::Starting) => " (health: starting)",
+            (Phase::Running, Health::Healthy) => " (healthy)",
+            (Phase::Running, Health::Unhealthy) => " (unhealthy)",
+            (_, _) => "",
+        });
     }
 }
 

@@ -14,9 +14,10 @@ use super::container::{
 use super::copies::Move;
 use super::engine::{EntryContext, NANO, Resources};
 use super::human;
+use super::packed::Packed;
 use super::ports::Binding;
 use super::recipe::Recipe;
-use crate::json::{self, JsonError, RawObject};
+use crate::json::{self, JsonError, Members, RawObject};
 use crate::scheduler::Reschedule;
 use crate::time::Wall;
 
@@ -41,7 +42,7 @@ impl Container {
         inspect: &[u8],
         engine: &EntryContext,
     ) -> Result<Self, ContainerError> {
-        let members = RawObject::parse(entry)?;
+        let members = Members::parse(entry)?;
         let listed: Listed = read(entry)?;
         let inspected: Inspected = read(inspect)?;
         if listed.id.is_empty() || listed.id != inspected.id {
@@ -117,7 +118,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ContainerError> {
 
 /// Applies the changes of spec/classic.md section 4.4 item 7 and leaves a gap for the status.
 fn build_entry(
-    members: &RawObject,
+    members: &Members<'_>,
     names: &[String],
     state: &State,
     created: Wall,
@@ -155,10 +156,8 @@ fn build_entry(
         out.len()
     });
     out.push('}');
-    Ok(Entry {
-        bytes: out.into_boxed_str(),
-        status_at,
-    })
+    let (before, after) = out.split_at_checked(status_at).unwrap_or((&out, ""));
+    Ok(Entry(Packed::plain(before, after)))
 }
 
 /// Puts the engine's address where a port is published on all of its interfaces.

@@ -65,7 +65,7 @@ pub struct Engine {
     /// What the engine says of itself; `None` until validated.
     pub specs: Option<Specs>,
     pub(super) containers: BTreeMap<Arc<str>, Arc<Container>>,
-    pub(super) images: BTreeMap<String, Image>,
+    pub(super) images: BTreeMap<String, Arc<Image>>,
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) used: Resources,
@@ -205,7 +205,7 @@ impl Engine {
 
     /// Its images by ID.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &Image> {
-        self.images.values()
+        self.images.values().map(|image| &**image)
     }
 
     /// Its networks by ID.

@@ -8,23 +8,41 @@ const SECOND: u64 = 1_000_000_000;
 /// A time span in nanoseconds as Docker words it (spec/classic.md section 4.4).
 #[must_use]
 pub fn duration(nanos: u64) -> String {
+    let mut out = String::new();
+    push_duration(&mut out, nanos);
+    out
+}
+
+/// Appends what [`duration`] gives.
+pub(super) fn push_duration(out: &mut String, nanos: u64) {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
     let seconds = nanos / SECOND;
-    match seconds {
-        0 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        s if s < MINUTE => format!("{s} seconds"),
-        s if s < 2 * MINUTE => "About a minute".to_owned(),
-        s if s < HOUR => format!("{} minutes", s / MINUTE),
-        s if s < 2 * HOUR => "About an hour".to_owned(),
-        s if s < 2 * DAY => format!("{} hours", s / HOUR),
-        s if s < 14 * DAY => format!("{} days", s / DAY),
-        s if s < 90 * DAY => format!("{} weeks", s / DAY / 7),
-        s if s < 730 * DAY => format!("{} months", s / DAY / 30),
-        s => format!("{} years", s / DAY / 365),
+    let (count, unit) = match seconds {
+        0 => return out.push_str("Less than a second"),
+        1 => return out.push_str("1 second"),
+        s if s < MINUTE => (s, " seconds"),
+        s if s < 2 * MINUTE => return out.push_str("About a minute"),
+        s if s < HOUR => (s / MINUTE, " minutes"),
+        s if s < 2 * HOUR => return out.push_str("About an hour"),
+        s if s < 2 * DAY => (s / HOUR, " hours"),
+        s if s < 14 * DAY => (s / DAY, " days"),
+        s if s < 90 * DAY => (s / DAY / 7, " weeks"),
+        s if s < 730 * DAY => (s / DAY / 30, " months"),
+        s => (s / DAY / 365, " years"),
+    };
+    // Lists say this of every container: without the machinery of formats.
+    push_number(out, count);
+    out.push_str(unit);
+}
+
+fn push_number(out: &mut String, number: u64) {
+    if number > 9 {
+        push_number(out, number / 10);
     }
+    let digit = u32::try_from(number % 10).ok();
+    out.extend(digit.and_then(|digit| char::from_digit(digit, 10)));
 }
 
 /// Billionths of a CPU in CPUs: an integer, as classic Swarm shows it; a fraction only where there is one.

@@ -1,6 +1,7 @@
 //! Images: what is known of one on an engine, and those of all engines (spec/classic.md section 7.4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use regex::Regex;
 use serde::Deserialize;
@@ -28,6 +29,34 @@ pub struct Image {
     /// Labels.
     pub labels: BTreeMap<String, String>,
     pub(super) raw: Box<RawValue>,
+}
+
+/// Images that many engines have, each kept once: the record of one is much the same everywhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Images {
+    /// By ID the record read last.
+    known: BTreeMap<String, Arc<Image>>,
+    /// When there are as many, those that no engine has any more are dropped.
+    sweep_at: usize,
+}
+
+const SWEEP_MIN: usize = 1024;
+
+impl Images {
+    /// The record that others have too, if it is the same.
+    pub(super) fn share(&mut self, image: Image) -> Arc<Image> {
+        let known = self.known.get(&image.id);
+        if let Some(known) = known.filter(|known| known.raw.get() == image.raw.get()) {
+            return Arc::clone(known);
+        }
+        if self.known.len() >= self.sweep_at {
+            self.known.retain(|_, image| Arc::strong_count(image) > 1);
+            self.sweep_at = (self.known.len() * 2).max(SWEEP_MIN);
+        }
+        let image = Arc::new(image);
+        self.known.insert(image.id.clone(), Arc::clone(&image));
+        image
+    }
 }
 
 #[derive(Deserialize)]
@@ -333,6 +362,24 @@ mod tests {
             assert_eq!(image.matches(reference), hit, "{reference}");
         }
         assert_eq!(image.digests.len(), 1);
+    }
+
+    #[test]
+    fn images_are_kept_once_and_no_longer_than_an_engine_has_them() {
+        let mut images = Images::default();
+        let one = images.share(image());
+        assert!(Arc::ptr_eq(&one, &images.share(image())));
+        let other = r#"[{"Id":"sha256:abcdef0123","RepoTags":["another:name"]}]"#;
+        let other = Image::parse_list(other.as_bytes()).unwrap().remove(0);
+        let other = images.share(other);
+        assert_eq!(other.tags, ["another:name"]);
+        for number in 0..10 * SWEEP_MIN {
+            let mut image = image();
+            image.id = number.to_string();
+            images.share(image);
+        }
+        assert!(images.known.len() <= SWEEP_MIN + 1);
+        assert!(images.known.contains_key(&*other.id));
     }
 
     proptest! {

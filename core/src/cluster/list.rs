@@ -300,10 +300,9 @@ impl ContainerQuery {
         let bare = !self.names.is_empty() && self.names.pass([name, container.name()]);
         let full = || {
             let shown = format!("/{}{name}", engine.name());
-            !self.full_names.is_empty()
-                && self.full_names.pass([shown.as_str(), super::bare(&shown)])
+            self.full_names.pass([shown.as_str(), super::bare(&shown)])
         };
-        (bare || full()) && self.ids.pass([&*container.id])
+        (bare || (!self.full_names.is_empty() && full())) && self.ids.pass([&*container.id])
     }
 
     fn wants_parts(&self, container: &Container) -> bool {

@@ -74,11 +74,17 @@ impl Listing {
             };
             self.progress = Progress::Begun;
             let sizes = self.sizes.get(&*container.id).copied();
-            let entry = &container.entry;
-            match healthy {
-                true => entry.write(&mut out, &container.status(self.now), sizes),
-                false => entry.write(&mut out, "Host Down", sizes),
-            }
+            let now = self.now;
+            let status = |out: &mut String| {
+                // No status needs escapes.
+                out.push('"');
+                match healthy {
+                    true => container.write_status(now, out),
+                    false => out.push_str("Host Down"),
+                }
+                out.push('"');
+            };
+            container.entry.write(&mut out, status, sizes);
         }
         Some(out)
     }
@@ -105,18 +111,12 @@ const AHEAD: usize = 32;
 /// Reads a little of each container. They lie all over the memory: asked for one after the other, each would be waited
 /// for by itself; asked for like this, many come at the same time.
 fn fetch<'a>(containers: impl Iterator<Item = &'a Container>) {
-    let read = containers.map(|container| container.entry.status_at);
-    black_box(read.fold(0_usize, usize::wrapping_add));
+    let read = containers.map(|container| container.state.exit_code);
+    black_box(read.fold(0_i64, i64::wrapping_add));
 }
 
 /// As [`fetch`], of their entries.
 fn fetch_entries<'a>(containers: impl Iterator<Item = &'a Container>) {
-    let read = containers.map(|container| {
-        let bytes = container.entry.bytes.as_bytes();
-        [0, 256, 512, 768]
-            .into_iter()
-            .filter_map(|at| bytes.get(at).copied())
-            .fold(0, u8::wrapping_add)
-    });
+    let read = containers.map(|container| container.entry.0.touch());
     black_box(read.fold(0, u8::wrapping_add));
 }

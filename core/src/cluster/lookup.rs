@@ -195,19 +195,21 @@ impl Cluster {
         if reference.is_empty() {
             return Err(not_found());
         }
-        let found = [
-            short_or_full(&self.index.ids, reference),
-            short_or_full(&self.index.swarm_ids, reference),
-            self.by_name(reference),
-            self.by_prefix(reference, &wanted),
-        ]
-        .into_iter()
-        .map(|mut places| {
-            places.retain(&wanted);
-            self.newest(places)
-        })
-        .find(|places| !places.is_empty())
-        .ok_or_else(not_found)?;
+        let ways: [&dyn Fn() -> BTreeSet<Place>; 4] = [
+            &|| short_or_full(&self.index.ids, reference),
+            &|| short_or_full(&self.index.swarm_ids, reference),
+            &|| self.by_name(reference),
+            &|| self.by_prefix(reference, &wanted),
+        ];
+        let found = ways
+            .into_iter()
+            .map(|way| {
+                let mut places = way();
+                places.retain(&wanted);
+                self.newest(places)
+            })
+            .find(|places| !places.is_empty())
+            .ok_or_else(not_found)?;
         let mut hits = found.iter().filter_map(|place| self.at(place));
         match (hits.next(), found.len()) {
             (Some(hit), 1) => Ok(hit),

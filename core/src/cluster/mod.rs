@@ -29,6 +29,7 @@ mod listing;
 mod lookup;
 mod network;
 mod objects;
+mod packed;
 mod ports;
 mod recipe;
 mod roster;
@@ -61,8 +62,10 @@ pub use recipe::{Recipe, Remake};
 pub use tally::Tally;
 pub use volume::Volume;
 
+use image::Images;
 use labels::Texts;
 use lookup::Index;
+use packed::Models;
 use roster::Roster;
 
 /// All engines and what runs on them.
@@ -76,6 +79,8 @@ pub struct Cluster {
     drained: BTreeSet<String>,
     roster: Roster,
     texts: Texts,
+    models: Models,
+    images: Images,
 }
 
 /// What [`Cluster::admit`] found.
@@ -254,7 +259,7 @@ impl Cluster {
             if let Some(old) = old.remove(&container.id) {
                 container.execs.extend(old.execs.iter().cloned());
             }
-            container.share(&mut self.texts);
+            container.share(&mut self.texts, &mut self.models);
             let container = Arc::new(container);
             self.index.insert(slot, &container);
             engine.insert_container(container);
@@ -279,7 +284,7 @@ impl Cluster {
         if let Some(old) = &old {
             container.execs.extend(old.execs.iter().cloned());
         }
-        container.share(&mut self.texts);
+        container.share(&mut self.texts, &mut self.models);
         let container = Arc::new(container);
         match old {
             Some(old) => self.index.replace(slot, &old, &container),
@@ -333,10 +338,10 @@ impl Cluster {
         address: &HostPort,
         images: Vec<Image>,
     ) -> Result<(), ClusterError> {
-        self.engine_mut(address)?.images = images
-            .into_iter()
-            .map(|image| (image.id.clone(), image))
-            .collect();
+        self.slot(address)?;
+        let shared = images.into_iter().map(|image| self.images.share(image));
+        let images = shared.map(|image| (image.id.clone(), image)).collect();
+        self.engine_mut(address)?.images = images;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::json::{self, JsonError, RawObject};
+use crate::json::{self, JsonError, Members, RawObject};
 use crate::time::Wall;
 
 /// One event as the engine sent it.
@@ -179,11 +179,24 @@ impl Event {
     }
 }
 
-/// FNV-1a of a text, the same everywhere.
+/// FNV-1a, the same everywhere.
+#[derive(Clone, Copy)]
+struct Fnv(u64);
+
+impl Fnv {
+    const START: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn add(&mut self, text: &str) {
+        self.0 = text.bytes().fold(self.0, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+    }
+}
+
 fn json_hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut hash = Fnv::START;
+    hash.add(text);
+    hash.0
 }
 
 /// A hash of a container's list entry without the members that merely age or are computed on demand.
@@ -191,11 +204,10 @@ fn json_hash(text: &str) -> u64 {
 /// # Errors
 /// When `entry` is not a JSON object.
 pub fn entry_mark(entry: &RawValue) -> Result<u64, JsonError> {
-    let members = RawObject::parse(entry.get().as_bytes())?;
-    let mut text = String::new();
-    for (name, value) in members.iter() {
+    let mut hash = Fnv::START;
+    for (name, value) in Members::parse(entry.get().as_bytes())?.iter() {
         match name {
-            "Status" => text.push_str(&health_of(value)),
+            "Status" => hash.add(health_of(value)),
             "SizeRw" | "SizeRootFs" => {}
             // Docker lists these in the random order of a Go map.
             "Names" | "Ports" | "Mounts" => {
@@ -203,22 +215,22 @@ pub fn entry_mark(entry: &RawValue) -> Result<u64, JsonError> {
                 let mut items: Vec<_> = items.iter().flatten().map(|item| item.get()).collect();
                 items.sort_unstable();
                 for item in items {
-                    text.push_str(item);
+                    hash.add(item);
                 }
             }
-            _ => text.push_str(value.get()),
+            _ => hash.add(value.get()),
         }
-        text.push('\n');
+        hash.add("\n");
     }
-    Ok(json_hash(&text))
+    Ok(hash.0)
 }
 
 /// What a status text says besides a duration: `Up 3 minutes (healthy)` is `(healthy)`, `Exited (1) …` is `(1)`.
-fn health_of(status: &RawValue) -> String {
+fn health_of(status: &RawValue) -> &str {
     let text = status.get();
     match (text.find('('), text.rfind(')')) {
-        (Some(from), Some(to)) => text.get(from..to).unwrap_or_default().to_owned(),
-        (_, _) => String::new(),
+        (Some(from), Some(to)) => text.get(from..to).unwrap_or_default(),
+        (_, _) => "",
     }
 }
 

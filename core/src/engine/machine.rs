@@ -178,7 +178,7 @@ impl Machine for EngineMachine {
 impl Life {
     fn handle(&mut self, now: Mono, input: Input, out: &mut Effects<Effect>) {
         if self.step == Step::Gone {
-            if let Input::Refresh { ticket, .. } = input {
+            if let Input::Refresh { ticket, .. } | Input::Join { ticket, .. } = input {
                 return out.push(Effect::Refreshed { ticket });
             }
             self.stale = self.stale.saturating_add(1);
@@ -207,6 +207,11 @@ impl Life {
             }
             Input::Proxied(Err(error)) => self.suspect(now, &error, out),
             Input::Refresh { part, ticket } => self.refresh(part, ticket, out),
+            Input::Join { container, ticket } => {
+                if !self.work.join(&Object::Container(container), ticket) {
+                    out.push(Effect::Refreshed { ticket });
+                }
+            }
             Input::RefreshAll => {
                 self.full = true;
                 self.hurry(now);

@@ -101,6 +101,13 @@ pub enum Input {
         /// For the effect.
         ticket: u64,
     },
+    /// Somebody waits for the container to be read as [`Input::Refresh`] does, if that is under way; it need not begin.
+    Join {
+        /// Full ID.
+        container: Arc<str>,
+        /// For the effect.
+        ticket: u64,
+    },
     /// Somebody needs everything up to date.
     RefreshAll,
     /// Discovery no longer has the engine.
@@ -281,7 +288,8 @@ pub enum Effect {
         /// The stream.
         op: OpId,
     },
-    /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now. A container that was not
+    /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now; what [`Input::Join`] waits
+    /// for has ended. A container that was not
     /// known may have been read before that, but since an event told of it.
     Refreshed {
         /// From the input.

@@ -756,6 +756,26 @@ fn a_new_container_that_is_being_read_is_not_read_again_for_whoever_made_it() {
 }
 
 #[test]
+fn whoever_joins_waits_for_the_reading_under_way_and_for_no_other() {
+    let mut world = World::with(1);
+    let join = |ticket| Input::Join {
+        container: "c0".into(),
+        ticket,
+    };
+    world.give(join(1));
+    assert_eq!(world.notices.last().unwrap(), "refreshed 1");
+    assert!(world.calls.is_empty(), "joining asks for nothing");
+    world.happen("container", "start", "c0");
+    let (op, call) = world.calls.pop_front().unwrap();
+    world.give(join(2));
+    assert!(!world.notices.contains(&"refreshed 2".to_owned()));
+    let found = world.engine.answer(&call);
+    world.give(Input::Answered { op, result: found });
+    assert!(world.notices.contains(&"refreshed 2".to_owned()));
+    assert!(world.calls.is_empty(), "it is not asked for once more");
+}
+
+#[test]
 fn nothing_happens_after_removal() {
     for up in [true, false] {
         let mut world = World::new();

@@ -1,5 +1,7 @@
 //! Strategies: which of the possible engines is best.
 
+use std::cmp::Ordering;
+
 use super::{Fit, Node, Refusal, Request};
 use crate::cluster::human;
 use crate::config::Strategy;
@@ -50,14 +52,14 @@ impl Strategy {
         // Stable sorts: the order they come in decides among equal ones.
         match self {
             Self::Spread => ranked.sort_by(|(unmet, a), (other, b)| {
-                unmet.cmp(other).then_with(|| worth(a).cmp(&worth(b)))
+                wishes(unmet, other).then_with(|| worth(a).cmp(&worth(b)))
             }),
             Self::BinPack => ranked.sort_by(|(unmet, a), (other, b)| {
-                unmet.cmp(other).then_with(|| worth(b).cmp(&worth(a)))
+                wishes(unmet, other).then_with(|| worth(b).cmp(&worth(a)))
             }),
             Self::Random => {
                 shuffle(&mut ranked, random);
-                ranked.sort_by(|(unmet, _), (other, _)| unmet.cmp(other));
+                ranked.sort_by(|(unmet, _), (other, _)| wishes(unmet, other));
             }
         }
         ranked.into_iter().map(|(_, one)| one).collect()
@@ -69,6 +71,15 @@ impl Strategy {
             Self::BinPack => HEALTH_FACTOR,
             Self::Random => 0,
         }
+    }
+}
+
+/// The order of engines by the wishes they fail. Most requests wish for nothing, and comparing nothing thousands of times
+/// took most of a placement.
+fn wishes(unmet: &[bool], other: &[bool]) -> Ordering {
+    match unmet.is_empty() {
+        true => Ordering::Equal,
+        false => unmet.cmp(other),
     }
 }
 

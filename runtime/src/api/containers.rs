@@ -10,6 +10,7 @@ use swarm_core::api::{ApiVersion, ContainerAction};
 use swarm_core::cluster::{Engine, LookupError};
 use swarm_core::json::{self, JsonError, RawObject};
 use swarm_core::scheduler::ReservationId;
+use swarm_core::time::Wall;
 
 use super::answer::{Answer, ApiError, json_text};
 use super::engine::{Target, question, work};
@@ -43,17 +44,28 @@ impl Api {
         version: Option<ApiVersion>,
         epoch: Option<u64>,
     ) -> Result<(Target, String), ApiError> {
-        let missed = {
-            let found = self.fleet.cluster().read().container(name).map(drop);
-            matches!(found, Err(LookupError::NotFound(_))) && self.may_be_missed(epoch)
-        };
-        if missed {
+        if let Some(found) = self.located(name, version)? {
+            return Ok(found);
+        }
+        if self.may_be_missed(epoch) {
             self.look_for(name, version).await?;
         }
+        let found = self.located(name, version)?;
+        Ok(found.ok_or_else(|| LookupError::NotFound(name.to_owned()))?)
+    }
+
+    fn located(
+        &self,
+        name: &str,
+        version: Option<ApiVersion>,
+    ) -> Result<Option<(Target, String)>, ApiError> {
         let cluster = self.fleet.cluster().read();
-        let (engine, container) = cluster.container(name)?;
+        let (engine, container) = match cluster.container(name) {
+            Err(LookupError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
         let target = Target::healthy(&cluster, engine, version, &format!("container {name}"))?;
-        Ok((target, container.id.to_string()))
+        Ok(Some((target, container.id.to_string())))
     }
 
     pub(super) async fn pass_container(
@@ -64,12 +76,34 @@ impl Api {
     ) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
+        let before = self.last_start(&target.address, &id);
         let response = self.pass(&target, call, &path, patience(action)).await?;
-        if changes_state(action) {
-            self.refresh_after(&target.address, &id, response.status())
-                .await;
+        let status = response.status();
+        if action == ContainerAction::Start && status.is_success() {
+            self.see_start(&target.address, &id, before).await;
+        } else if changes_state(action) {
+            self.refresh_after(&target.address, &id, status).await;
         }
         Ok(response)
+    }
+
+    /// Waits until the view shows a later start than `before`. The event of a start has most often made the manager read
+    /// the container already, or it does at the moment: reading it once more would be half of a start's work.
+    async fn see_start(&self, engine: &HostPort, id: &str, before: Option<Wall>) {
+        let is_seen = || self.last_start(engine, id) > before;
+        if is_seen() {
+            return;
+        }
+        self.fleet.join_container(engine, id).await;
+        if !is_seen() {
+            self.fleet.refresh_container(engine, id).await;
+        }
+    }
+
+    /// When the view saw the container start last.
+    fn last_start(&self, engine: &HostPort, id: &str) -> Option<Wall> {
+        let cluster = self.fleet.cluster().read();
+        cluster.engine(engine)?.container(id)?.state.started
     }
 
     pub(super) fn engine_path(
@@ -194,7 +228,6 @@ fn unusable(target: &Target, error: &str) -> ApiError {
 
 /// Adds `Node` and puts the engine's address where a port is published on all of its interfaces.
 fn dress_inspect(text: &[u8], engine: &Engine) -> Result<String, JsonError> {
-    let mut inspect = RawObject::parse(text)?;
     let specs = engine.specs.as_ref();
     let none = std::collections::BTreeMap::new();
     let node = NodeJson {
@@ -206,13 +239,18 @@ fn dress_inspect(text: &[u8], engine: &Engine) -> Result<String, JsonError> {
         memory: specs.map_or(0, |specs| specs.memory),
         labels: specs.map_or(&none, |specs| &specs.labels),
     };
-    inspect.set("Node", json::raw(&node)?);
-    if let Some(mut settings) = inspect.read::<RawObject>("NetworkSettings")?
-        && let Some(ports) = settings.read::<RawObject>("Ports")?
-    {
-        settings.set("Ports", dress_ports(ports, &engine.ip_text())?);
-        inspect.set("NetworkSettings", settings.to_raw()?);
+    let mut inspect = json::Members::parse(text)?;
+    if let Some(settings) = inspect.get("NetworkSettings") {
+        let mut settings = json::Members::parse(settings.get().as_bytes())?;
+        if let Some(ports) = settings.get("Ports")
+            && ports.get() != "null"
+        {
+            let ports = RawObject::parse(ports.get().as_bytes())?;
+            settings.set("Ports", dress_ports(ports, &engine.ip_text())?);
+            inspect.set("NetworkSettings", settings.to_raw()?);
+        }
     }
+    inspect.set("Node", json::raw(&node)?);
     Ok(inspect.to_json())
 }
 

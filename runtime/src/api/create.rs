@@ -133,6 +133,10 @@ impl Api {
             let engine = cluster.engine(&target.address);
             engine.is_some_and(|engine| engine.container(id).is_some())
         };
+        // The event of the creation is often faster than the answer.
+        if seen() {
+            return Ok(());
+        }
         self.fleet.refresh_container(&target.address, id).await;
         if seen() {
             return Ok(());

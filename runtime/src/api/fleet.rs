@@ -62,6 +62,10 @@ pub trait Fleet: Send + Sync + 'static {
         self.refresh(engine, Part::Container(id.into()))
     }
 
+    /// Completes when the call has ended that reads a container anew, if one is under way. What it read may be older than
+    /// this call.
+    fn join_container<'a>(&'a self, engine: &'a HostPort, id: &'a str) -> BoxFuture<'a, ()>;
+
     /// Events of all engines from now on, or from `since` on as far as they are remembered.
     fn subscribe(&self, since: Option<Wall>) -> Subscription;
 

@@ -59,7 +59,7 @@ pub(super) fn rename_volumes(
         }
     }
     if changed {
-        let mounts: Result<Vec<_>, _> = mounts.iter().map(RawObject::to_raw).collect();
+        let mounts: Result<Vec<_>, _> = mounts.iter().map(|mount| mount.to_raw()).collect();
         host.set("Mounts", json::raw(&mounts?)?);
     }
     Ok(())

@@ -65,6 +65,8 @@ impl Carrier {
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         let mut stopped = stop.subscribe();
+        // On its own: within the task there would be room for it twice, and streams are open for ever.
+        let work = Box::pin(work);
         let task: BoxFuture<'static, ()> = Box::pin(async move {
             tokio::select! {
                 biased;

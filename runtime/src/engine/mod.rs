@@ -183,8 +183,20 @@ impl Engines {
 
     /// Completes when `part` has been read anew by a call that began after this one, or cannot be read now.
     pub async fn refresh(&self, address: &HostPort, part: Part) {
+        self.answered(address, |ticket| Input::Refresh { part, ticket })
+            .await;
+    }
+
+    /// Completes when the call has ended that reads the container with this full ID, if one is under way.
+    pub async fn join(&self, address: &HostPort, container: &str) {
+        let container = container.into();
+        self.answered(address, |ticket| Input::Join { container, ticket })
+            .await;
+    }
+
+    async fn answered(&self, address: &HostPort, input: impl FnOnce(u64) -> Input) {
         let (ticket, done) = self.shared.waiters.wait();
-        self.tell(address, Input::Refresh { part, ticket });
+        self.tell(address, input(ticket));
         // Dropped unanswered when the engine is removed or too busy.
         let _ = timeout(&*self.shared.platform, PATIENCE, done).await;
         self.shared.waiters.done(ticket);
@@ -214,7 +226,7 @@ impl Engines {
             None => Err(input),
         };
         // Nobody is there to answer, or a queue is full that leads to the same knowledge.
-        if let Err(Input::Refresh { ticket, .. }) = left {
+        if let Err(Input::Refresh { ticket, .. } | Input::Join { ticket, .. }) = left {
             self.shared.waiters.done(ticket);
         }
     }
@@ -264,6 +276,10 @@ impl Fleet for Engines {
 
     fn refresh<'a>(&'a self, engine: &'a HostPort, part: Part) -> BoxFuture<'a, ()> {
         Box::pin(Self::refresh(self, engine, part))
+    }
+
+    fn join_container<'a>(&'a self, engine: &'a HostPort, id: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(Self::join(self, engine, id))
     }
 }
 

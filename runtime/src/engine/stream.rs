@@ -32,7 +32,8 @@ pub(super) struct Listener {
 impl Listener {
     /// Opens the stream and passes on what it brings, until it ends; how it ended is returned.
     pub(super) async fn listen(self, op: OpId, handle: &WeakHandle<Input>) -> CallError {
-        let mut body = match self.open().await {
+        // Boxed: what opening needs, several kilobytes, is not kept as long as the stream is open.
+        let mut body = match Box::pin(self.open()).await {
             Ok(body) => body,
             Err(error) => return error,
         };

@@ -59,6 +59,7 @@ fn inputs() -> impl Strategy<Value = Input> + Clone {
         1 => Just(Input::Proxied(Ok(()))),
         1 => Just(Input::RefreshAll),
         1 => Just(Input::Refresh { part: Part::Container("c1".into()), ticket: 5 }),
+        1 => Just(Input::Join { container: "c1".into(), ticket: 6 }),
     ]
 }
 

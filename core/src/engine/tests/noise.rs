@@ -242,10 +242,17 @@ impl Noisy {
             Noise::Refresh(true) => Some(Input::RefreshAll),
             Noise::Refresh(false) => {
                 self.clock += 1;
-                self.tickets.insert(self.clock);
-                Some(Input::Refresh {
-                    part: Part::Container("c1".into()),
-                    ticket: self.clock,
+                let ticket = self.clock;
+                self.tickets.insert(ticket);
+                Some(match ticket % 2 {
+                    0 => Input::Join {
+                        container: "c1".into(),
+                        ticket,
+                    },
+                    _ => Input::Refresh {
+                        part: Part::Container("c1".into()),
+                        ticket,
+                    },
                 })
             }
         }

@@ -126,13 +126,15 @@ impl Pool {
             .max_buf_size(self.config.max_head_bytes.max(MIN_BUFFER))
             .handshake(io)
             .await?;
+        // On its own: it is passed on twice below, and there would be room for it in each place.
+        let connection = Box::pin(connection.with_upgrades());
         let (control, controlled) = oneshot::channel();
         let pool = Arc::downgrade(self);
         let peer = to.clone();
         self.platform.spawn(
             "http-client-connection",
             Box::pin(async move {
-                drive(connection.with_upgrades(), controlled, &peer).await;
+                drive(connection, controlled, &peer).await;
                 if let Some(pool) = pool.upgrade() {
                     pool.forget_closed(&peer);
                 }
@@ -240,11 +242,10 @@ async fn reap(
 
 /// Runs a connection until it ends or its [`Lease`] is dropped.
 async fn drive(
-    connection: impl Future<Output = hyper::Result<()>>,
+    mut connection: impl Future<Output = hyper::Result<()>> + Unpin,
     controlled: oneshot::Receiver<()>,
     peer: &HostPort,
 ) {
-    let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;
         ended = &mut connection => ended,
