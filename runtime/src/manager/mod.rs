@@ -21,15 +21,17 @@ use crate::discovery::{Source, follow};
 use crate::election::{ElectionView, Elector};
 use crate::engine::Engines;
 use crate::http::Server;
-use crate::http::client::{Client, ClientConfig};
+use crate::http::client::Client;
 use crate::http::server::ServerConfig;
 use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
 use crate::store;
+use crate::tls::Keeper;
 
 mod drain;
 mod front;
 mod leaving;
+mod legs;
 mod peers;
 mod placement;
 mod report;
@@ -41,6 +43,7 @@ pub use peers::{Peers, ask_status};
 use drain::Drains;
 use front::Front;
 use leaving::Leaving;
+use legs::Legs;
 use report::Reporter;
 
 /// How long a stopping manager waits for requests that are under way.
@@ -54,6 +57,7 @@ pub struct Manager {
     server: Server,
     engines: Engines,
     proxy: Arc<Proxy>,
+    certificates: Arc<Keeper>,
 }
 
 impl Manager {
@@ -68,7 +72,7 @@ impl Manager {
         host: HostInfo,
     ) -> anyhow::Result<Self> {
         let scheduler = placement::scheduler(config, platform.random("placement"));
-        let client = Client::new(platform.clone(), ClientConfig::default());
+        let legs = Legs::new(platform, config)?;
         let election = config
             .replication
             .as_ref()
@@ -81,9 +85,9 @@ impl Manager {
         let operation = election.as_ref().map_or(OPERATION_DEFAULT, |election| {
             operation_timeout(election.lease)
         });
-        let store = store::open(platform, &client, &config.discovery, operation);
+        let store = store::open(platform, &legs.store, &config.discovery, operation);
         if let (Some(election), Some(store)) = (&election, &store) {
-            startup::refuse_conflicts(platform, &client, store.as_ref(), election).await?;
+            startup::refuse_conflicts(platform, &legs.peers, store.as_ref(), election).await?;
         }
         let Some(source) = Source::new(&config.discovery.discovery, store.clone()) else {
             bail!(
@@ -92,7 +96,13 @@ impl Manager {
             );
         };
         let listeners = startup::listen(platform, &config.listen).await?;
-        let engines = Engines::new(platform.clone(), client.clone(), engine_options(config));
+        legs.warn_of_impostors(config);
+        legs.keeper.start();
+        let engines = Engines::new(
+            platform.clone(),
+            legs.engines.clone(),
+            engine_options(config),
+        );
         let drains = match &store {
             Some(store) => Some(Drains::start(platform, store.clone(), engines.clone()).await),
             None => None,
@@ -104,7 +114,7 @@ impl Manager {
             platform,
             config,
             instance,
-            client: &client,
+            legs: &legs,
             engines: &engines,
             drains,
         };
@@ -112,17 +122,18 @@ impl Manager {
         let proxy = front.proxy.clone();
         let server = Server::new(platform.clone(), ServerConfig::default(), front);
         for listener in listeners {
-            server.serve(listener);
+            startup::serve(&server, listener, legs.listener.as_ref());
         }
         follow_engines(platform, source, config.heartbeat, engines.clone());
         if let Some(elector) = &elector {
-            startup::check_advertise(platform, &client, elector);
+            startup::check_advertise(platform, &legs.peers, elector);
         }
         Ok(Self {
             elector,
             server,
             engines,
             proxy,
+            certificates: legs.keeper,
         })
     }
 
@@ -144,6 +155,12 @@ impl Manager {
         &self.proxy
     }
 
+    /// What looks after its certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &Arc<Keeper> {
+        &self.certificates
+    }
+
     /// Hands the lease over, then lets requests that are under way end, for a few seconds at most.
     pub async fn stop(&self) {
         if let Some(elector) = &self.elector {
@@ -158,7 +175,7 @@ struct Parts<'a> {
     platform: &'a SharedPlatform,
     config: &'a Manage,
     instance: &'a str,
-    client: &'a Client,
+    legs: &'a Legs,
     engines: &'a Engines,
     drains: Option<Arc<Drains>>,
 }
@@ -172,7 +189,7 @@ impl Parts<'_> {
     ) -> Arc<Front> {
         let peers = elector
             .as_ref()
-            .map(|elector| Peers::start(self.platform, self.client.clone(), elector.clone()));
+            .map(|elector| Peers::start(self.platform, self.client(), elector.clone()));
         let patience = self
             .config
             .replication
@@ -189,6 +206,8 @@ impl Parts<'_> {
             elector.clone(),
             peers.clone(),
             self.engines.clone(),
+            self.platform,
+            &self.legs.keeper,
         );
         let api = Api::new(
             self.platform.clone(),
@@ -201,7 +220,7 @@ impl Parts<'_> {
         );
         let proxy = Proxy::new(
             self.platform,
-            self.client.clone(),
+            self.client(),
             api.clone(),
             self.proxy_settings(peers.clone()),
         );
@@ -228,6 +247,11 @@ impl Parts<'_> {
             elector,
             drains: self.drains.clone(),
         })
+    }
+
+    /// Towards other managers.
+    fn client(&self) -> Client {
+        self.legs.peers.clone()
     }
 
     fn proxy_settings(&self, peers: Option<Arc<Peers>>) -> Settings {

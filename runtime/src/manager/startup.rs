@@ -11,9 +11,10 @@ use swarm_core::election::ElectionConfig;
 use super::peers::ask_status;
 use super::status::{ManagerStatus, STATUS_PATH};
 use crate::election::Elector;
-use crate::http::{Client, body};
+use crate::http::{Client, Server, body};
 use crate::platform::{Listener, SharedPlatform, sleep, timeout};
 use crate::store::Store;
+use crate::tls::ServerTls;
 
 /// How long the address a manager advertises may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -82,6 +83,14 @@ pub(super) async fn listen(
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// Who may use a unix socket is a matter of its file: TLS is for the network.
+pub(super) fn serve(server: &Server, listener: Box<dyn Listener>, tls: Option<&Arc<ServerTls>>) {
+    match (listener.local_address(), tls) {
+        (ListenAddress::Tcp { .. }, Some(tls)) => server.serve_tls(listener, Arc::clone(tls)),
+        (ListenAddress::Tcp { .. }, None) | (ListenAddress::Unix(_), _) => server.serve(listener),
+    }
 }
 
 fn explain(proto: &str, address: &ListenAddress) -> String {
