@@ -130,3 +130,50 @@ pub(super) fn check_advertise(platform: &SharedPlatform, client: &Client, electo
     };
     spawner.spawn("advertise check", Box::pin(check));
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::http::server::ServerConfig;
+    use crate::http::{Body, Handler, Peer};
+    use crate::platform::{BoxFuture, TokioPlatform};
+    use crate::tls::authority::Role;
+    use crate::tls::testing::{Ca, Folder};
+
+    struct Anything;
+
+    impl Handler for Anything {
+        fn handle(
+            self: Arc<Self>,
+            _request: Request<Body>,
+            _peer: Peer,
+        ) -> BoxFuture<'static, Response<Body>> {
+            Box::pin(async { Response::new(body::full("anything")) })
+        }
+    }
+
+    #[tokio::test]
+    async fn unix_sockets_stay_without_tls() {
+        let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
+        let folder = Folder::new();
+        Ca::new(&folder, "ca", platform.wall()).issue(Role::Manager, "manager", "localhost");
+        let tls = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
+        let path = folder.path().join("socket");
+        let on = [ListenAddress::Unix(path.clone())];
+        let listener = listen(&platform, &on).await.unwrap().pop().unwrap();
+        let server = Server::new(platform, ServerConfig::default(), Arc::new(Anything));
+        serve(&server, listener, Some(&tls));
+        let mut client = UnixStream::connect(path).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+}

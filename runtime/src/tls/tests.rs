@@ -17,7 +17,7 @@ use crate::http::client::ClientConfig;
 use crate::http::server::ServerConfig;
 use crate::http::testing::TestPlatform;
 use crate::http::{Body, Client, Handler, Peer, Server};
-use crate::platform::{BoxFuture, BoxIo, Platform};
+use crate::platform::{BoxFuture, BoxIo, Platform, sleep};
 
 const HOST: &str = "10.0.0.1";
 
@@ -38,9 +38,17 @@ fn address() -> HostPort {
 /// What both sides say of a handshake. The client's side also reads a byte: with TLS 1.3 it hears only then that it is
 /// not wanted.
 async fn meet(client: &ClientTls, server: &ServerTls) -> (io::Result<BoxIo>, io::Result<Identity>) {
+    meet_at(&address(), client, server).await
+}
+
+async fn meet_at(
+    to: &HostPort,
+    client: &ClientTls,
+    server: &ServerTls,
+) -> (io::Result<BoxIo>, io::Result<Identity>) {
     let (near, far) = duplex(16 * 1024);
     let dialled = async {
-        let mut io = client.connect(&address(), Box::new(near)).await?;
+        let mut io = client.connect(to, Box::new(near)).await?;
         io.read_u8().await?;
         Ok(io)
     };
@@ -179,6 +187,50 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ipv6_addresses_are_checked_without_brackets() {
+    let (folder, platform) = house();
+    let ca = Ca::new(&folder, "ca", platform.wall());
+    ca.issue(Role::Manager, "six", "fd00::1");
+    ca.issue(Role::Client, "client", "me");
+    let server = ServerTls::new(&platform, &folder.listens("ca", "six")).unwrap();
+    let client = ClientTls::new(&platform, &folder.opens("ca", "client")).unwrap();
+    for (to, good) in [("[fd00::1]:4000", true), ("[fd00::2]:4000", false)] {
+        let (dialled, _) = meet_at(&to.parse().unwrap(), &client, &server).await;
+        assert_eq!(dialled.is_ok(), good, "{to}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_direction_ends_with_an_alert_and_leaves_the_other_open() {
+    let (folder, platform) = house();
+    let server = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
+    let client = ClientTls::new(&platform, &folder.opens("ca", "client")).unwrap();
+    let (near, far) = duplex(16 * 1024);
+    let dialled = async {
+        let mut io = client.connect(&address(), Box::new(near)).await?;
+        io.write_all(b"input").await?;
+        io.shutdown().await?;
+        let mut output = String::new();
+        io.read_to_string(&mut output).await?;
+        io::Result::Ok(output)
+    };
+    let accepted = async {
+        let (mut io, _) = server.accept(Box::new(far)).await?;
+        let mut input = String::new();
+        // Without the alert this would be an error: the end might be an attacker's.
+        io.read_to_string(&mut input).await?;
+        io.write_all(b"output").await?;
+        io.shutdown().await?;
+        io::Result::Ok(input)
+    };
+    let (output, input) = tokio::join!(dialled, accepted);
+    assert_eq!(
+        (input.unwrap().as_str(), output.unwrap().as_str()),
+        ("input", "output")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn plain_http_gets_the_answer_go_gives() {
     let (folder, platform) = house();
     let server = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
@@ -254,6 +306,24 @@ async fn changed_files_serve_new_connections_and_broken_ones_change_nothing() {
         open.read_u8().await.unwrap_err().kind(),
         io::ErrorKind::UnexpectedEof
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_at_every_ten_seconds() {
+    let (folder, platform) = house();
+    let server = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
+    let mut keeper = Keeper::new(&platform);
+    keeper.add_server(&server);
+    let keeper = Arc::new(keeper);
+    keeper.start();
+    let before = keeper.certificates();
+    let ca = Ca::new(&folder, "ca", platform.wall());
+    let names = [HOST.to_owned()];
+    let short = ca.authority.issue_for(Role::Manager, "short", &names, 10);
+    folder.put("manager", &short.unwrap());
+    sleep(platform.as_ref(), Duration::from_secs(11)).await;
+    let after = keeper.certificates();
+    assert!(after.first().unwrap().ends < before.first().unwrap().ends);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,5 +11,6 @@ mod placement;
 mod refusals;
 mod rescheduling;
 mod store_loss;
+mod tls;
 mod user;
 mod world;
