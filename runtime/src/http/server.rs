@@ -37,9 +37,9 @@ pub struct ServerConfig {
     pub max_head_bytes: usize,
     /// How long a request head may take from its first byte.
     pub head_timeout: Duration,
-    /// How long a TLS handshake may take, and how many may be under way; the rest waits for its turn meanwhile.
+    /// How long a TLS handshake may take, from the connection on.
     pub handshake_timeout: Duration,
-    /// See above.
+    /// How many handshakes may be under way; others wait for their turn, within their time.
     pub max_handshakes: usize,
     /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
@@ -248,10 +248,7 @@ async fn greet(
     permit: OwnedSemaphorePermit,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let handshake = async {
-        let _turn = shared.handshakes.acquire().await;
-        tls.accept(io).await
-    };
+    let handshake = tls.accept(io, &shared.handshakes);
     let limit = shared.config.handshake_timeout;
     let done = tokio::select! {
         biased;

@@ -156,22 +156,31 @@ impl Keeper {
     }
 
     fn warn_of_ends(&self) {
-        let now = self.platform.wall();
-        for certificate in self.certificates() {
-            let Certificate { file, ends } = &certificate;
-            let (flag, path, date) = (file.flag, file.path.display(), ends.rfc3339());
-            if ends.0 < now.0 {
-                tracing::warn!(
-                    "The certificate {flag} {path} ended at {date}: nobody who checks it connects any more. Put a new \
-                     one in its place; it is read without a restart"
-                );
-            } else if ends.0 - now.0 < nanos(NOTICE) {
-                tracing::warn!(
-                    "The certificate {flag} {path} ends at {date}: put a new one in its place in time; it is read \
-                     without a restart"
-                );
-            }
+        for warning in self.ends_to_tell() {
+            tracing::warn!("{warning}");
         }
+    }
+
+    /// What to say of certificates that have ended, or are about to.
+    pub(super) fn ends_to_tell(&self) -> Vec<String> {
+        let now = self.platform.wall();
+        let tell = |Certificate { file, ends }: Certificate| {
+            let name = format!("The certificate {} {}", file.flag, file.path.display());
+            let date = ends.rfc3339();
+            if ends < now {
+                Some(format!(
+                    "{name} ended at {date}: nobody who checks it connects any more. Put a new one in its place; it is \
+                     read without a restart"
+                ))
+            } else if ends.0 - now.0 < nanos(NOTICE) {
+                Some(format!(
+                    "{name} ends at {date}: put a new one in its place in time; it is read without a restart"
+                ))
+            } else {
+                None
+            }
+        };
+        self.certificates().into_iter().filter_map(tell).collect()
     }
 }
 

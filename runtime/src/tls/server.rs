@@ -10,6 +10,7 @@ use rustls::server::{Acceptor, WebPkiClientVerifier};
 use swarm_core::config::ListenerTls;
 use swarm_core::tls::TlsFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::files::{Made, Own, Reloading, Texts, is_manager, pair, roots};
@@ -66,12 +67,14 @@ impl ServerTls {
         Ok(Arc::new(Self { calendar, live }))
     }
 
-    /// Speaks TLS over `io`, and says who is there.
+    /// Speaks TLS over `io`, and says who is there. Who has sent something needs one of `turns` until it is known; who
+    /// is silent takes nobody's place.
     ///
     /// # Errors
     /// When the other side does not speak TLS, or must not be let in.
-    pub async fn accept(&self, mut io: BoxIo) -> io::Result<(BoxIo, Identity)> {
+    pub async fn accept(&self, mut io: BoxIo, turns: &Semaphore) -> io::Result<(BoxIo, Identity)> {
         let first = [io.read_u8().await?];
+        let _turn = turns.acquire().await.map_err(io::Error::other)?;
         // Methods are capital letters; a TLS connection begins with the number 22.
         if first.iter().all(u8::is_ascii_uppercase) {
             io.write_all(PLAIN_HTTP).await?;

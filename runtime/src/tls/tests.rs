@@ -8,6 +8,7 @@ use swarm_core::config::ListenerTls;
 use swarm_core::time::Wall;
 use swarm_core::tls::TlsConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::sync::Semaphore;
 
 use super::authority::Role;
 use super::testing::{Ca, Folder};
@@ -53,7 +54,7 @@ async fn meet_at(
         Ok(io)
     };
     let accepted = async {
-        let (mut io, identity) = server.accept(Box::new(far)).await?;
+        let (mut io, identity) = server.accept(Box::new(far), &Semaphore::new(1)).await?;
         io.write_all(b"!").await?;
         io.flush().await?;
         Ok(identity)
@@ -215,7 +216,7 @@ async fn one_direction_ends_with_an_alert_and_leaves_the_other_open() {
         io::Result::Ok(output)
     };
     let accepted = async {
-        let (mut io, _) = server.accept(Box::new(far)).await?;
+        let (mut io, _) = server.accept(Box::new(far), &Semaphore::new(1)).await?;
         let mut input = String::new();
         // Without the alert this would be an error: the end might be an attacker's.
         io.read_to_string(&mut input).await?;
@@ -238,7 +239,12 @@ async fn plain_http_gets_the_answer_go_gives() {
     near.write_all(b"GET /_ping HTTP/1.1\r\n\r\n")
         .await
         .unwrap();
-    assert!(server.accept(Box::new(far)).await.is_err());
+    assert!(
+        server
+            .accept(Box::new(far), &Semaphore::new(1))
+            .await
+            .is_err()
+    );
     let mut answer = String::new();
     near.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.0 400 "), "{answer}");
@@ -348,6 +354,23 @@ async fn a_keeper_tells_which_certificate_ends_first() {
     assert_eq!(first.days_left(later), -1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn certificates_are_told_of_in_their_last_two_weeks_and_after() {
+    let (folder, platform) = house();
+    let ca = Ca::new(&folder, "ca", platform.wall());
+    let names = [HOST.to_owned()];
+    for (days, told) in [(16, ""), (13, " ends at 2023-"), (0, " ended at 2023-")] {
+        let issued = ca.authority.issue_for(Role::Manager, "m", &names, days);
+        folder.put("manager", &issued.unwrap());
+        let server = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
+        let mut keeper = Keeper::new(&platform);
+        keeper.add_server(&server);
+        let warnings = keeper.ends_to_tell().concat();
+        assert_eq!(warnings.is_empty(), told.is_empty(), "{days}: {warnings}");
+        assert!(warnings.contains(told), "{days}: {warnings}");
+    }
+}
+
 /// Answers with who asks.
 struct WhoAsks;
 
@@ -361,7 +384,7 @@ impl Handler for WhoAsks {
     }
 }
 
-async fn listening(folder: &Folder, platform: &Arc<TestPlatform>) -> Server {
+async fn listening(folder: &Folder, platform: &Arc<TestPlatform>, config: ServerConfig) -> Server {
     let shared: SharedPlatform = platform.clone();
     let tls = ServerTls::new(&shared, &folder.listens("ca", "manager")).unwrap();
     let on = ListenAddress::Tcp {
@@ -369,7 +392,7 @@ async fn listening(folder: &Folder, platform: &Arc<TestPlatform>) -> Server {
         port: 80,
     };
     let listener = platform.listen(&on).await.unwrap();
-    let server = Server::new(shared, ServerConfig::default(), Arc::new(WhoAsks));
+    let server = Server::new(shared, config, Arc::new(WhoAsks));
     server.serve_tls(listener, tls);
     server
 }
@@ -378,7 +401,7 @@ async fn listening(folder: &Folder, platform: &Arc<TestPlatform>) -> Server {
 async fn requests_go_over_tls() {
     let (folder, _) = house();
     let platform = TestPlatform::new();
-    let _server = listening(&folder, &platform).await;
+    let _server = listening(&folder, &platform, ServerConfig::default()).await;
     let shared: SharedPlatform = platform.clone();
     let tls = ClientTls::new(&shared, &folder.opens("ca", "manager")).unwrap();
     let client = Client::with_tls(shared.clone(), ClientConfig::default(), Some(tls));
@@ -398,11 +421,46 @@ async fn requests_go_over_tls() {
 async fn a_client_that_begins_no_handshake_is_left_after_five_seconds() {
     let (folder, _) = house();
     let platform = TestPlatform::new();
-    let server = listening(&folder, &platform).await;
+    let server = listening(&folder, &platform, ServerConfig::default()).await;
     let mut silent = platform.connect(&address()).await.unwrap();
     let start = platform.mono();
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     assert_eq!(platform.mono().since(start), Duration::from_secs(5));
     // The room for the next one is taken before it comes.
     assert_eq!(server.open_connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_wait_for_their_turn_and_silence_takes_nobodys() {
+    let (folder, _) = house();
+    let platform = TestPlatform::new();
+    let config = ServerConfig {
+        max_handshakes: 1,
+        ..ServerConfig::default()
+    };
+    let _server = listening(&folder, &platform, config).await;
+    let shared: SharedPlatform = platform.clone();
+    let opens = folder.opens("ca", "manager");
+    let ask = async || {
+        let tls = ClientTls::new(&shared, &opens).unwrap();
+        let config = ClientConfig {
+            handshake_timeout: Duration::from_secs(60),
+            ..ClientConfig::default()
+        };
+        let client = Client::with_tls(shared.clone(), config, Some(tls));
+        let start = platform.mono();
+        let answer = client.send(&address(), Request::new(body::empty())).await;
+        answer.unwrap();
+        platform.mono().since(start)
+    };
+    let _silent = platform.connect(&address()).await.unwrap();
+    assert!(ask().await < Duration::from_secs(1));
+    let mut dawdles = platform.connect(&address()).await.unwrap();
+    dawdles.write_all(&[22, 3]).await.unwrap();
+    sleep(platform.as_ref(), Duration::from_secs(1)).await;
+    let waited = ask().await;
+    assert!(
+        waited > Duration::from_secs(3) && waited < Duration::from_secs(5),
+        "{waited:?}"
+    );
 }
