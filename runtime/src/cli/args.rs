@@ -2,8 +2,7 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use swarm_core::config::{
-    RawCerts, RawClient, RawClientTls, RawDev, RawDiscovery, RawEngine, RawJoin, RawList,
-    RawManage, RawTls, RawTlsFiles, defaults,
+    RawClient, RawDev, RawDiscovery, RawEngine, RawJoin, RawList, RawManage, defaults,
 };
 
 use super::argv::UsageError;
@@ -14,6 +13,11 @@ use super::help::{
 };
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
+
+mod tls;
+
+pub(super) use tls::Certs;
+use tls::{RoleTls, Tls};
 
 /// A Docker-native clustering system
 #[derive(Debug, Parser)]
@@ -254,50 +258,6 @@ pub(super) struct Manage {
 }
 
 #[derive(Debug, Args)]
-struct Tls {
-    /// use TLS; implied by --tlsverify
-    #[arg(long)]
-    tls: bool,
-    /// trust only remotes providing a certificate signed by the CA given here
-    #[arg(long, value_name = "FILE")]
-    tlscacert: Option<String>,
-    /// path to TLS certificate file
-    #[arg(long, value_name = "FILE")]
-    tlscert: Option<String>,
-    /// path to TLS key file
-    #[arg(long, value_name = "FILE")]
-    tlskey: Option<String>,
-    /// use TLS and verify the remote
-    #[arg(long)]
-    tlsverify: bool,
-}
-
-#[derive(Debug, Args)]
-struct RoleTls {
-    /// trust only managers with a certificate signed by the CA given here, instead of --tlscacert
-    #[arg(long, value_name = "FILE")]
-    peer_tlscacert: Option<String>,
-    /// certificate to show to other managers when connecting to them, instead of --tlscert
-    #[arg(long, value_name = "FILE")]
-    peer_tlscert: Option<String>,
-    /// its key, instead of --tlskey
-    #[arg(long, value_name = "FILE")]
-    peer_tlskey: Option<String>,
-    /// TLS to the engines: off, on (engines are not checked) or verify [default: as --tls and --tlsverify say]
-    #[arg(long, value_name = "MODE")]
-    engine_tls: Option<String>,
-    /// trust only engines with a certificate signed by the CA given here, instead of --tlscacert
-    #[arg(long, value_name = "FILE")]
-    engine_tlscacert: Option<String>,
-    /// certificate to show to engines, instead of --tlscert
-    #[arg(long, value_name = "FILE")]
-    engine_tlscert: Option<String>,
-    /// its key, instead of --tlskey
-    #[arg(long, value_name = "FILE")]
-    engine_tlskey: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Client {
     /// manager to ask: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$DOCKER_HOST]
     #[arg(long, short = 'H', value_name = "ADDRESS")]
@@ -318,24 +278,6 @@ pub(super) struct Engine {
     arguments: Vec<String>,
     #[command(flatten)]
     client: Client,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Certs {
-    #[arg(hide = true)]
-    arguments: Vec<String>,
-    /// where to put them
-    #[arg(long, value_name = "PATH", default_value = defaults::CERTS_DIR)]
-    dir: String,
-    /// hosts or addresses of managers, besides this machine's own
-    #[arg(long, value_name = "HOST,HOST")]
-    manager: Vec<String>,
-    /// hosts or addresses of engines, besides this machine's own
-    #[arg(long, value_name = "HOST,HOST")]
-    engine: Vec<String>,
-    /// name in the client's certificate
-    #[arg(long, value_name = "NAME", default_value = defaults::CERTS_CLIENT)]
-    client: String,
 }
 
 #[derive(Debug, Args)]
@@ -422,7 +364,7 @@ impl Manage {
             primary_wait: self.primary_wait,
             fence: self.fence,
             advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
-            tls: raw_tls(self.tls, self.role_tls),
+            tls: self.tls.manager(self.role_tls),
             require_tls: self.require_tls,
             engine_refresh_min: self.engine_refresh_min_interval,
             engine_refresh_max: self.engine_refresh_max_interval,
@@ -440,35 +382,6 @@ impl Manage {
     }
 }
 
-fn raw_tls(own: Tls, roles: RoleTls) -> RawTls {
-    RawTls {
-        enabled: own.tls,
-        verify: own.tlsverify,
-        own: own.files(),
-        peer: RawTlsFiles {
-            ca: roles.peer_tlscacert,
-            cert: roles.peer_tlscert,
-            key: roles.peer_tlskey,
-        },
-        engine_mode: roles.engine_tls,
-        engine: RawTlsFiles {
-            ca: roles.engine_tlscacert,
-            cert: roles.engine_tlscert,
-            key: roles.engine_tlskey,
-        },
-    }
-}
-
-impl Tls {
-    fn files(self) -> RawTlsFiles {
-        RawTlsFiles {
-            ca: self.tlscacert,
-            cert: self.tlscert,
-            key: self.tlskey,
-        }
-    }
-}
-
 impl Client {
     pub(super) fn raw(self, env: &Env) -> RawClient {
         RawClient {
@@ -476,12 +389,7 @@ impl Client {
             docker_host: env.docker_host.clone(),
             timeout: self.timeout,
             json: self.json,
-            tls: RawClientTls {
-                enabled: self.tls.tls,
-                verify: self.tls.tlsverify || env.docker_tls_verify,
-                files: self.tls.files(),
-                docker_cert_path: env.docker_cert_path.clone(),
-            },
+            tls: self.tls.client(env),
         }
     }
 }
@@ -491,18 +399,6 @@ impl Engine {
         RawEngine {
             arguments: self.arguments,
             client: self.client.raw(env),
-        }
-    }
-}
-
-impl Certs {
-    pub(super) fn raw(self) -> RawCerts {
-        RawCerts {
-            arguments: self.arguments,
-            dir: self.dir,
-            managers: self.manager,
-            engines: self.engine,
-            client: self.client,
         }
     }
 }

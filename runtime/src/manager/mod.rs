@@ -189,7 +189,7 @@ impl Parts<'_> {
     ) -> Arc<Front> {
         let peers = elector
             .as_ref()
-            .map(|elector| Peers::start(self.platform, self.client(), elector.clone()));
+            .map(|elector| Peers::start(self.platform, self.to_peers(), elector.clone()));
         let patience = self
             .config
             .replication
@@ -220,7 +220,7 @@ impl Parts<'_> {
         );
         let proxy = Proxy::new(
             self.platform,
-            self.client(),
+            self.to_peers(),
             api.clone(),
             self.proxy_settings(peers.clone()),
         );
@@ -250,7 +250,7 @@ impl Parts<'_> {
     }
 
     /// Towards other managers.
-    fn client(&self) -> Client {
+    fn to_peers(&self) -> Client {
         self.legs.peers.clone()
     }
 
