@@ -20,4 +20,5 @@ pub mod rng;
 pub mod scheduler;
 pub mod testbed;
 pub mod time;
+pub mod tls;
 pub mod watch;

@@ -26,6 +26,7 @@ use crate::http::Client;
 use crate::http::client::ClientConfig;
 use crate::platform::{SharedPlatform, sleep, timeout};
 use crate::store::{self, Store, StoreError};
+use crate::tls::ClientTls;
 
 /// The hidden command that runs a guard.
 pub const COMMAND: &str = "guard";
@@ -125,7 +126,8 @@ async fn release(platform: &SharedPlatform, order: Order) -> anyhow::Result<()> 
         .context("bad options in the manager's order")?;
     let discovery = DiscoveryConfig::of(&order.discovery, options)
         .context("bad discovery in the manager's order")?;
-    let client = Client::new(platform.clone(), ClientConfig::default());
+    let tls = ClientTls::optional(platform, discovery.options.tls.as_ref())?;
+    let client = Client::with_tls(platform.clone(), ClientConfig::default(), tls);
     let Some(store) = store::open(platform, &client, &discovery, operation_timeout(lease)) else {
         bail!("the manager's order names no store");
     };

@@ -18,3 +18,4 @@ pub mod manager;
 pub mod platform;
 pub mod proxy;
 pub mod store;
+pub mod tls;

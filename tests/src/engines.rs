@@ -7,15 +7,18 @@
 mod image;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use anyhow::{Context, Result, bail};
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
+use swarm::tls::ClientTls;
 use tokio::task::JoinSet;
 
 use crate::process::freeze;
@@ -58,14 +61,25 @@ pub struct EngineOptions {
     pub labels: Vec<String>,
     /// More arguments for `dockerd`.
     pub arguments: Vec<String>,
+    /// Set to serve with TLS and to let in only who has a certificate.
+    pub certs: Option<Certs>,
+}
+
+/// Directories with a `ca.pem`, `cert.pem` and `key.pem` each.
+#[derive(Clone, Debug)]
+pub struct Certs {
+    /// What the engine shows.
+    pub engine: PathBuf,
+    /// What the fixture shows to it.
+    pub client: PathBuf,
 }
 
 /// A Docker Engine. Dropping it powers it off and removes its data.
-#[derive(Debug)]
 pub struct Engine {
     name: String,
     address: SocketAddr,
     arguments: Vec<String>,
+    tls: Option<Arc<ClientTls>>,
     host: Option<Child>,
     // After `host`: its files go once nobody uses them.
     directory: Scratch,
@@ -121,10 +135,13 @@ impl Engine {
                 .into_iter()
                 .map(|label| format!("--label={label}")),
         );
+        arguments.extend(daemon_tls(options.certs.as_ref()));
+        let tls = options.certs.map(|certs| client::tls(&certs.client));
         let mut engine = Self {
             name,
             address,
             arguments,
+            tls: tls.transpose()?,
             host: None,
             directory,
         };
@@ -229,10 +246,8 @@ impl Engine {
     /// # Errors
     /// When it does not answer.
     pub async fn id(&self) -> Result<String> {
-        let info = client::get(self.address, "/info")
-            .await?
-            .success()?
-            .json()?;
+        let request = client::request(Method::GET, "/info")?;
+        let info = self.send(request).await?.success()?.json()?;
         info.get("ID")
             .and_then(|id| id.as_str())
             .map(str::to_owned)
@@ -240,9 +255,18 @@ impl Engine {
     }
 
     async fn answers(&self) -> bool {
-        let asked =
-            tokio::time::timeout(Duration::from_secs(2), client::get(self.address, "/_ping"));
+        let Ok(ping) = client::request(Method::GET, "/_ping") else {
+            return false;
+        };
+        let asked = tokio::time::timeout(Duration::from_secs(2), self.send(ping));
         matches!(asked.await, Ok(Ok(answer)) if answer.status == StatusCode::OK)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<client::Answer> {
+        match &self.tls {
+            None => client::send(self.address, request).await,
+            Some(tls) => client::send_tls(self.address, request, tls).await,
+        }
     }
 
     async fn import_image(&self) -> Result<()> {
@@ -251,7 +275,7 @@ impl Engine {
             "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20sh",
         )?;
         *request.body_mut() = Full::new(image::archive()?);
-        let answer = client::send(self.address, request).await?.success()?;
+        let answer = self.send(request).await?.success()?;
         if answer.text().contains("\"error\"") {
             bail!("{}: importing {IMAGE}: {}", self.name, answer.text());
         }
@@ -291,9 +315,7 @@ impl Engine {
         }
         command.arg(format!("--host=tcp://{}", self.address));
         command.arg(format!("--cgroup-parent=/{}", control_group()));
-        // --tls=false said aloud: newer versions wait 15 s before they serve without TLS unless it is meant.
         command.args([
-            "--tls=false",
             "--bridge=none",
             "--iptables=false",
             "--ip6tables=false",
@@ -337,6 +359,27 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.power_off();
     }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({} at {})", self.name, self.address)
+    }
+}
+
+/// The daemon's flags.
+fn daemon_tls(certs: Option<&Certs>) -> Vec<String> {
+    let Some(Certs { engine, .. }) = certs else {
+        // Said aloud: newer versions wait 15 s before they serve without TLS unless it is meant.
+        return vec!["--tls=false".to_owned()];
+    };
+    let file = |flag: &str, name: &str| format!("--{flag}={}", engine.join(name).display());
+    vec![
+        "--tlsverify".to_owned(),
+        file("tlscacert", "ca.pem"),
+        file("tlscert", "cert.pem"),
+        file("tlskey", "key.pem"),
+    ]
 }
 
 /// Removes a file or a directory with all that is in it, if it is there.

@@ -1,6 +1,8 @@
 //! A small HTTP/1.1 client: one connection per request, JSON, streams and upgrades.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,6 +15,10 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use swarm::platform::{BoxIo, SharedPlatform, TokioPlatform};
+use swarm::tls::ClientTls;
+use swarm_core::address::HostPort;
+use swarm_core::tls::{TlsConfig, TlsFile, TlsIdentity};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -55,6 +61,26 @@ impl Answer {
         }
         bail!("{}: {}", self.status, self.text())
     }
+}
+
+/// What trusts the `ca.pem` in `certs`, and shows the `cert.pem` with its `key.pem`.
+///
+/// # Errors
+/// When they cannot be used.
+pub fn tls(certs: &Path) -> Result<Arc<ClientTls>> {
+    let file = |name: &str| TlsFile {
+        flag: "the fixture's",
+        path: certs.join(name),
+    };
+    let config = TlsConfig {
+        ca: Some(file("ca.pem")),
+        identity: Some(TlsIdentity {
+            cert: file("cert.pem"),
+            key: file("key.pem"),
+        }),
+    };
+    let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
+    Ok(ClientTls::new(&platform, &config)?)
 }
 
 /// Sends a GET.
@@ -113,7 +139,30 @@ pub fn request(method: Method, path: &str) -> Result<Request<Full<Bytes>>> {
 /// When there is no whole answer within [`LIMIT`].
 pub async fn send(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer> {
     let what = format!("{} {} to {server}", request.method(), request.uri());
-    let (head, body) = open(server, request).await?.into_parts();
+    let answer = open(server, request).await?;
+    read(&what, answer).await
+}
+
+/// As [`send`], with TLS.
+///
+/// # Errors
+/// When there is no whole answer within [`LIMIT`].
+pub async fn send_tls(
+    server: SocketAddr,
+    request: Request<Full<Bytes>>,
+    tls: &ClientTls,
+) -> Result<Answer> {
+    let what = format!(
+        "{} {} to {server} with TLS",
+        request.method(),
+        request.uri()
+    );
+    let answer = open_with(server, request, Some(tls)).await?;
+    read(&what, answer).await
+}
+
+async fn read(what: &str, answer: Response<Incoming>) -> Result<Answer> {
+    let (head, body) = answer.into_parts();
     let body = timeout(LIMIT, body.collect())
         .await
         .map_err(|_| anyhow!("{what}: body unfinished after {LIMIT:?}"))?;
@@ -131,9 +180,18 @@ pub async fn send(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<A
 ///
 /// # Errors
 /// When there is no head within [`LIMIT`].
-pub async fn open(
+pub async fn open(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+    open_with(server, request, None).await
+}
+
+/// As [`open`], with TLS if there is something to go by.
+///
+/// # Errors
+/// When there is no head within [`LIMIT`].
+pub async fn open_with(
     server: SocketAddr,
     mut request: Request<Full<Bytes>>,
+    tls: Option<&ClientTls>,
 ) -> Result<Response<Incoming>> {
     let what = format!("{} {} to {server}", request.method(), request.uri());
     if !request.headers().contains_key(HOST) {
@@ -146,6 +204,13 @@ pub async fn open(
             .await
             .with_context(|| format!("{what}: connecting"))?;
         stream.set_nodelay(true)?;
+        let stream: BoxIo = match tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let to: HostPort = server.to_string().parse()?;
+                tls.connect(&to, Box::new(stream)).await?
+            }
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection.with_upgrades());
         sender

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::listen::{LISTEN_DEFAULT, listen_address};
+use super::tls::RawClientTls;
 use super::{defaults, integer, positive};
 use crate::address::{HostPort, ListenAddress};
+use crate::tls::TlsConfig;
 
 /// A manager to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct RawClient {
     pub timeout: String,
     /// `--json`.
     pub json: bool,
+    /// The TLS flags.
+    pub tls: RawClientTls,
 }
 
 /// What `swarm status` and `swarm step-down` do.
@@ -39,6 +43,8 @@ pub struct Client {
     pub timeout: Duration,
     /// Whether to print JSON.
     pub json: bool,
+    /// How connections over TCP are protected.
+    pub tls: Option<TlsConfig>,
 }
 
 /// `swarm engine` as given.
@@ -90,6 +96,7 @@ impl Default for RawClient {
             docker_host: None,
             timeout: defaults::TIMEOUT.to_owned(),
             json: false,
+            tls: RawClientTls::default(),
         }
     }
 }
@@ -114,10 +121,16 @@ impl TryFrom<RawClient> for Client {
             .find(|host| !host.is_empty())
             .unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let timeout = positive("--timeout", &raw.timeout, ConfigError::Timeout)?;
+        let endpoint = endpoint(&host)?;
+        let tls = match &endpoint {
+            Endpoint::Tcp(_) => raw.tls.check()?,
+            Endpoint::Unix(_) => None,
+        };
         Ok(Self {
-            endpoint: endpoint(&host)?,
+            endpoint,
             timeout,
             json: raw.json,
+            tls,
         })
     }
 }

@@ -67,6 +67,11 @@ pub enum ConfigError {
          use an ACL token (--discovery-opt consul.token=… or CONSUL_HTTP_TOKEN), or unset it"
     )]
     ConsulBasicAuth,
+    /// TLS was asked for where there is none.
+    #[error(
+        "TLS to ZooKeeper is not supported: remove kv.cacertfile, and keep its port inside a network you trust"
+    )]
+    ZooKeeperTls,
     /// `join` without an address.
     #[error("missing mandatory --advertise flag")]
     AdvertiseMissing,
@@ -99,16 +104,30 @@ pub enum ConfigError {
     /// TLS files without TLS.
     #[error("--tlscert, --tlskey and --tlscacert require the use of either --tls or --tlsverify")]
     TlsUnused,
-    /// TLS was asked for.
+    /// A certificate without its key, or the other way round.
+    #[error("{0} and {1} must be provided together")]
+    TlsHalfPair(&'static str, &'static str),
+    /// Files for peers that nobody would look at.
+    #[error("--peer-tlscacert, --peer-tlscert and --peer-tlskey require the use of --tlsverify")]
+    TlsPeersUnverified,
+    /// An unknown `--engine-tls`.
+    #[error("unknown --engine-tls {0:?}: use off, on or verify")]
+    EngineTls(String),
+    /// Engines are to be verified without a CA.
+    #[error("--engine-tlscacert or --tlscacert must be provided when using --engine-tls verify")]
+    EngineTlsCa,
+    /// Files for engines that nobody would look at.
     #[error(
-        "TLS is not supported by this version yet: remove --tls and --tlsverify, and keep the ports inside a \
-         network you trust"
+        "--engine-tlscacert, --engine-tlscert and --engine-tlskey require TLS to the engines: add --engine-tls verify"
     )]
-    TlsNotYet,
-    /// `--require-tls` with a listener that has none.
+    EngineTlsUnused,
+    /// A manager is to be verified without a CA.
+    #[error("--tlsverify needs a CA: give --tlscacert, or DOCKER_CERT_PATH with a ca.pem in it")]
+    ClientTlsCa,
+    /// `--require-tls` with a listener that lets everybody in.
     #[error(
-        "--require-tls refuses to listen on {0} without TLS, which is not supported by this version yet: \
-         listen on a loopback address or a unix socket"
+        "--require-tls refuses to listen on {0}, where everybody could connect: use --tlsverify, or listen on a \
+         loopback address or a unix socket"
     )]
     TlsRequired(ListenAddress),
     /// `--engine-refresh-min-interval` is not positive.
@@ -180,6 +199,23 @@ pub enum ConfigError {
     /// `status` and `step-down` were given an address nobody can connect to.
     #[error("--host {0:?} is not an address to connect to: use <ip>:<port> or unix://<path>")]
     Endpoint(String),
+    /// `certs` was not told what to do.
+    #[error("say 'swarm certs init'. See 'swarm certs --help'.")]
+    CertsArguments,
+    /// A name for which there can be no certificate.
+    #[error("{flag}: {host:?} is neither a host nor an address")]
+    CertsHost {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        host: String,
+    },
+    /// The client's name cannot stand in a certificate.
+    #[error("--client should be a name of 1 to 64 characters")]
+    CertsClient,
+    /// Nowhere to put certificates.
+    #[error("--dir should name a directory")]
+    CertsDir,
     /// `swarm dev` cannot start so many.
     #[error("{flag} should be a number from {least} to {most}")]
     DevCount {
@@ -199,6 +235,10 @@ pub enum Warning {
     AdvertiseLoopback(HostPort),
     /// Whoever can connect controls every engine.
     InsecureListener(ListenAddress),
+    /// TLS that checks nobody.
+    TlsUnverified,
+    /// TLS to the engines that checks no engine.
+    EnginesUnverified,
     /// `swarm.overcommit` is between -1 and 0.
     NegativeOvercommit,
     /// The flag is accepted and does nothing: what it worked around is mended.
@@ -215,6 +255,14 @@ impl fmt::Display for Warning {
             Self::InsecureListener(address) => write!(
                 f,
                 "Listening on {address} without TLS: whoever can connect has root-equivalent power on all engines"
+            ),
+            Self::TlsUnverified => f.write_str(
+                "--tls without --tlsverify encrypts and checks nobody: whoever can connect has root-equivalent power \
+                 on all engines, and whoever is in between can pass as a manager or an engine. Use --tlsverify",
+            ),
+            Self::EnginesUnverified => f.write_str(
+                "--engine-tls on encrypts and does not check the engines: whoever is in between can pass as one. \
+                 Use --engine-tls verify",
             ),
             Self::NegativeOvercommit => f.write_str(
                 "-1 < swarm.overcommit < 0 will make swarm take less resource than docker engine offers",

@@ -7,6 +7,7 @@ use super::error::{ConfigError, Warning};
 use super::join::advertise;
 use super::listen::{is_local, listen_addresses};
 use super::placement::{Filter, Strategy};
+use super::tls::{ListenerTls, ManageTls, RawTls};
 use super::{defaults, duration, heartbeat, integer, positive};
 use crate::address::{HostPort, ListenAddress};
 use crate::election::{Fence, LEASE_MS_MAX};
@@ -65,26 +66,13 @@ pub struct RawManage {
     pub discovery: RawDiscovery,
 }
 
-/// The TLS flags as given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawTls {
-    /// `--tls`.
-    pub enabled: bool,
-    /// `--tlsverify`.
-    pub verify: bool,
-    /// `--tlscacert`.
-    pub ca: Option<String>,
-    /// `--tlscert`.
-    pub cert: Option<String>,
-    /// `--tlskey`.
-    pub key: Option<String>,
-}
-
 /// What a manager does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manage {
     /// Where to listen, at least one address.
     pub listen: Vec<ListenAddress>,
+    /// What is protected with TLS.
+    pub tls: ManageTls,
     /// Where engines are found.
     pub discovery: DiscoveryConfig,
     /// How often a file is read again, and the pause after a failed watch of a store.
@@ -179,7 +167,7 @@ impl TryFrom<RawManage> for Manage {
     /// Checks in the order of spec/classic.md section 1.5.
     fn try_from(raw: RawManage) -> Result<Self, ConfigError> {
         let mut warnings = Vec::new();
-        raw.tls.check()?;
+        let tls = raw.tls.check(&mut warnings)?;
         let engines = engines(&raw)?;
         let url = raw.discovery.required("manage", "manage a cluster")?;
         let heartbeat = heartbeat(&raw.heartbeat)?;
@@ -201,15 +189,19 @@ impl TryFrom<RawManage> for Manage {
             None
         };
         let listen = listen_addresses(&raw.hosts, raw.hosts_env.as_deref())?;
+        let clients_are_checked = |listener: &ListenerTls| listener.clients.is_some();
         for address in listen.iter().filter(|address| !is_local(address)) {
-            if raw.require_tls {
+            if raw.require_tls && !tls.listener.as_ref().is_some_and(clients_are_checked) {
                 return Err(ConfigError::TlsRequired(address.clone()));
             }
-            warnings.push(Warning::InsecureListener(address.clone()));
+            if tls.listener.is_none() {
+                warnings.push(Warning::InsecureListener(address.clone()));
+            }
         }
         warn_of_flags_without_effect(&raw, &mut warnings);
         Ok(Self {
             listen,
+            tls,
             discovery,
             heartbeat,
             replication,
@@ -224,20 +216,6 @@ impl TryFrom<RawManage> for Manage {
             experimental: raw.experimental,
             warnings,
         })
-    }
-}
-
-impl RawTls {
-    fn check(&self) -> Result<(), ConfigError> {
-        let given = |file: &Option<String>| file.as_ref().is_some_and(|path| !path.is_empty());
-        let (ca, cert, key) = (given(&self.ca), given(&self.cert), given(&self.key));
-        match self.enabled || self.verify {
-            true if !(cert && key) => Err(ConfigError::TlsPair),
-            true if self.verify && !ca => Err(ConfigError::TlsCa),
-            true => Err(ConfigError::TlsNotYet),
-            false if ca || cert || key => Err(ConfigError::TlsUnused),
-            false => Ok(()),
-        }
     }
 }
 

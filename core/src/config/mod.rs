@@ -3,6 +3,7 @@
 //! The order of the checks and their wording are those of classic Swarm (spec/classic.md sections 1.3 to 1.5), except
 //! where its section 10 calls them a defect. Nothing here reads the environment or a file.
 
+mod certs;
 mod client;
 mod discovery;
 mod error;
@@ -11,15 +12,18 @@ mod list;
 mod listen;
 mod manage;
 mod placement;
+mod tls;
 
+pub use certs::{Certs, RawCerts};
 pub use client::{Client, Dev, Endpoint, EngineOrder, RawClient, RawDev, RawEngine};
 pub use discovery::{DiscoveryConfig, RawDiscovery};
 pub use error::{ConfigError, Warning};
 pub use join::{Join, RawJoin};
 pub use list::{List, RawList};
 pub use listen::{LISTEN_DEFAULT, ListenError, listen_address};
-pub use manage::{Engines, Manage, RawManage, RawTls, Replication};
+pub use manage::{Engines, Manage, RawManage, Replication};
 pub use placement::{Filter, Strategy};
+pub use tls::{ListenerTls, ManageTls, RawClientTls, RawTls, RawTlsFiles};
 
 use std::time::Duration;
 
@@ -55,6 +59,10 @@ pub mod defaults {
     pub const DEV_MANAGERS: &str = "3";
     /// `--engines` of `dev`.
     pub const DEV_ENGINES: &str = "3";
+    /// `--dir` of `certs`.
+    pub const CERTS_DIR: &str = "certs";
+    /// `--client` of `certs`.
+    pub const CERTS_CLIENT: &str = "client";
 }
 
 /// Reads a duration flag.

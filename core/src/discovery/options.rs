@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::layout::{KV_PATH_DEFAULT, PathError, clean_path};
+use crate::tls::{TlsConfig, TlsFile, TlsIdentity};
 
 /// The options of a discovery store (spec/classic.md section 2.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct DiscoveryOptions {
     pub etcd_user: Option<StoreUser>,
     /// Who to log in to ZooKeeper as; the nodes that are created belong to it alone.
     pub zk_auth: Option<StoreUser>,
+    /// Set when the store is reached with TLS, always verified. The CA alone will do.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Who logs in to a store.
@@ -33,6 +36,7 @@ impl Default for DiscoveryOptions {
             consul_token: None,
             etcd_user: None,
             zk_auth: None,
+            tls: None,
         }
     }
 }
@@ -73,9 +77,11 @@ pub enum OptionError {
          consul.token, etcd.user and zk.auth"
     )]
     UnknownKey(String),
-    /// TLS to the store was asked for. Classic Swarm spoke plain text unless all three files were given (defect D8).
-    #[error("--discovery-opt {0}: store TLS is not supported by this version")]
-    StoreTls(&'static str),
+    /// Files that do not make TLS to the store. Classic Swarm spoke plain text unless all three were given (defect D8).
+    #[error(
+        "--discovery-opt kv.certfile and kv.keyfile go together and need kv.cacertfile, which works alone"
+    )]
+    StoreTls,
     /// `kv.path` cannot be a path.
     #[error("invalid --discovery-opt kv.path {path:?}: {cause}")]
     Path {
@@ -102,19 +108,21 @@ impl DiscoveryOptions {
     /// On the first option that is not understood.
     pub fn parse<'a>(options: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionError> {
         let mut parsed = Self::default();
+        let mut tls = StoreTls::default();
         for option in options {
             let (key, value) = option.split_once('=').ok_or(OptionError::NotKeyValue)?;
             match key {
                 "kv.path" => parsed.kv_path = kv_path(value)?,
-                "kv.cacertfile" => return Err(OptionError::StoreTls("kv.cacertfile")),
-                "kv.certfile" => return Err(OptionError::StoreTls("kv.certfile")),
-                "kv.keyfile" => return Err(OptionError::StoreTls("kv.keyfile")),
+                "kv.cacertfile" => tls.ca = Some(value),
+                "kv.certfile" => tls.cert = Some(value),
+                "kv.keyfile" => tls.key = Some(value),
                 "etcd.user" => parsed.etcd_user = Some(user("etcd.user", value)?),
                 "zk.auth" => parsed.zk_auth = Some(user("zk.auth", value)?),
                 "consul.token" => parsed.consul_token = Some(token(value)?),
                 _ => return Err(OptionError::UnknownKey(key.to_owned())),
             }
         }
+        parsed.tls = tls.config()?;
         Ok(parsed)
     }
 
@@ -126,6 +134,7 @@ impl DiscoveryOptions {
             consul_token,
             etcd_user,
             zk_auth,
+            tls,
         } = self;
         let token = consul_token
             .as_ref()
@@ -136,10 +145,8 @@ impl DiscoveryOptions {
         };
         let (etcd, zk) = (user("etcd.user", etcd_user), user("zk.auth", zk_auth));
         let path = format!("kv.path={kv_path}");
-        [Some(path), token, etcd, zk]
-            .into_iter()
-            .flatten()
-            .collect()
+        let texts = [Some(path), token, etcd, zk].into_iter().flatten();
+        texts.chain(tls.iter().flat_map(tls_texts)).collect()
     }
 
     /// Takes the user of etcd from the environment if no option gave one.
@@ -174,6 +181,52 @@ impl DiscoveryOptions {
         }
         Ok(self)
     }
+}
+
+/// The files of the store's TLS as given.
+#[derive(Default)]
+struct StoreTls<'a> {
+    ca: Option<&'a str>,
+    cert: Option<&'a str>,
+    key: Option<&'a str>,
+}
+
+impl StoreTls<'_> {
+    fn config(&self) -> Result<Option<TlsConfig>, OptionError> {
+        let file = |flag, path: Option<&str>| match path {
+            None => Ok(None),
+            path => TlsFile::given(flag, path)
+                .map(Some)
+                .ok_or(OptionError::StoreTls),
+        };
+        let ca = file("--discovery-opt kv.cacertfile", self.ca)?;
+        let cert = file("--discovery-opt kv.certfile", self.cert)?;
+        let key = file("--discovery-opt kv.keyfile", self.key)?;
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => Some(TlsIdentity { cert, key }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(OptionError::StoreTls),
+        };
+        match ca {
+            None if identity.is_some() => Err(OptionError::StoreTls),
+            None => Ok(None),
+            ca => Ok(Some(TlsConfig { ca, identity })),
+        }
+    }
+}
+
+/// What [`StoreTls`] was read from.
+fn tls_texts(tls: &TlsConfig) -> Vec<String> {
+    let identity = tls.identity.as_ref();
+    let files = [
+        ("kv.cacertfile", tls.ca.as_ref()),
+        ("kv.certfile", identity.map(|own| &own.cert)),
+        ("kv.keyfile", identity.map(|own| &own.key)),
+    ];
+    let text = |(key, file): (&str, Option<&TlsFile>)| {
+        file.map(|file| format!("{key}={}", file.path.display()))
+    };
+    files.into_iter().filter_map(text).collect()
 }
 
 fn kv_path(value: &str) -> Result<String, OptionError> {
@@ -228,12 +281,28 @@ mod tests {
             &["kv.path=a/b", "consul.token=x=y"],
             &["etcd.user=a:b:c"],
             &["zk.auth=a:b:c"],
+            &["kv.cacertfile=/ca"],
+            &["kv.cacertfile=/ca", "kv.certfile=/c", "kv.keyfile=/k"],
         ] {
             let options = DiscoveryOptions::parse(texts.iter().copied()).unwrap();
             let handed = options.to_texts();
             let again = DiscoveryOptions::parse(handed.iter().map(String::as_str));
             assert_eq!(again, Ok(options));
         }
+    }
+
+    #[test]
+    fn a_ca_alone_is_enough_for_tls_to_the_store() {
+        let tls =
+            |options: &[&str]| DiscoveryOptions::parse(options.iter().copied()).map(|o| o.tls);
+        let ca_alone = tls(&["kv.cacertfile=/ca"]).unwrap().unwrap();
+        assert_eq!(ca_alone.ca.unwrap().flag, "--discovery-opt kv.cacertfile");
+        assert_eq!(ca_alone.identity, None);
+        assert_eq!(tls(&["kv.path=a"]), Ok(None));
+        let half = ["kv.cacertfile=/ca", "kv.certfile=/c"];
+        assert_eq!(tls(&half), Err(OptionError::StoreTls));
+        let untrusting = ["kv.certfile=/c", "kv.keyfile=/k"];
+        assert_eq!(tls(&untrusting), Err(OptionError::StoreTls));
     }
 
     #[test]
@@ -275,9 +344,9 @@ mod tests {
             ("kv.path", "--discovery-opt must contain key=value strings"),
             ("", "--discovery-opt must contain key=value strings"),
             ("kv.pth=x", "unknown --discovery-opt \"kv.pth\": the known"),
-            ("kv.cacertfile=/ca", "store TLS is not supported"),
-            ("kv.certfile=/c", "store TLS is not supported"),
-            ("kv.keyfile=/k", "store TLS is not supported"),
+            ("kv.cacertfile=", "need kv.cacertfile"),
+            ("kv.certfile=/c", "need kv.cacertfile"),
+            ("kv.keyfile=/k", "need kv.cacertfile"),
             ("kv.path=", "it is empty"),
             ("kv.path=../x", "\"..\" is not allowed"),
             ("consul.token=", "invalid --discovery-opt consul.token"),

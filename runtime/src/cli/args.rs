@@ -2,17 +2,22 @@
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use swarm_core::config::{
-    RawClient, RawDev, RawDiscovery, RawEngine, RawJoin, RawList, RawManage, RawTls, defaults,
+    RawClient, RawDev, RawDiscovery, RawEngine, RawJoin, RawList, RawManage, defaults,
 };
 
 use super::argv::UsageError;
 use super::env::Env;
 use super::help::{
-    APPLICATION_HELP, CLUSTER_OPTIONS, DISCOVERY_HELP, ENGINE_NOTES, PLAIN_HELP, STATUS_EXIT,
-    STEP_DOWN_EXIT,
+    APPLICATION_HELP, CERTS_NOTES, CLUSTER_OPTIONS, DISCOVERY_HELP, ENGINE_NOTES, PLAIN_HELP,
+    STATUS_EXIT, STEP_DOWN_EXIT,
 };
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
+
+mod tls;
+
+pub(super) use tls::Certs;
+use tls::{RoleTls, Tls};
 
 /// A Docker-native clustering system
 #[derive(Debug, Parser)]
@@ -116,6 +121,13 @@ pub(super) enum Command {
         after_help = ENGINE_NOTES
     )]
     Engine(Engine),
+    /// Make a small CA and certificates for trying TLS out: swarm certs init
+    #[command(
+        override_usage = "swarm certs [OPTIONS] init",
+        help_template = PLAIN_HELP,
+        after_help = CERTS_NOTES
+    )]
+    Certs(Certs),
     /// Run a whole cluster on this machine to try it out
     #[command(override_usage = "swarm dev [OPTIONS]", help_template = PLAIN_HELP)]
     Dev(Dev),
@@ -208,7 +220,9 @@ pub(super) struct Manage {
     advertise: Option<String>,
     #[command(flatten)]
     tls: Tls,
-    /// refuse to listen without TLS where other machines can connect
+    #[command(flatten)]
+    role_tls: RoleTls,
+    /// refuse to listen without --tlsverify where other machines can connect
     #[arg(long)]
     require_tls: bool,
     /// set engine refresh minimum interval
@@ -244,25 +258,6 @@ pub(super) struct Manage {
 }
 
 #[derive(Debug, Args)]
-struct Tls {
-    /// use TLS; implied by --tlsverify (not in this version)
-    #[arg(long)]
-    tls: bool,
-    /// trust only remotes providing a certificate signed by the CA given here (not in this version)
-    #[arg(long, value_name = "FILE")]
-    tlscacert: Option<String>,
-    /// path to TLS certificate file (not in this version)
-    #[arg(long, value_name = "FILE")]
-    tlscert: Option<String>,
-    /// path to TLS key file (not in this version)
-    #[arg(long, value_name = "FILE")]
-    tlskey: Option<String>,
-    /// use TLS and verify the remote (not in this version)
-    #[arg(long)]
-    tlsverify: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Client {
     /// manager to ask: [tcp://]<ip>:<port> or unix://<path> [default: tcp://127.0.0.1:2375] [$DOCKER_HOST]
     #[arg(long, short = 'H', value_name = "ADDRESS")]
@@ -273,6 +268,8 @@ pub(super) struct Client {
     /// print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 #[derive(Debug, Args)]
@@ -368,13 +365,7 @@ impl Manage {
             primary_wait: self.primary_wait,
             fence: self.fence,
             advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
-            tls: RawTls {
-                enabled: self.tls.tls,
-                verify: self.tls.tlsverify,
-                ca: self.tls.tlscacert,
-                cert: self.tls.tlscert,
-                key: self.tls.tlskey,
-            },
+            tls: self.tls.manager(self.role_tls),
             require_tls: self.require_tls,
             engine_refresh_min: self.engine_refresh_min_interval,
             engine_refresh_max: self.engine_refresh_max_interval,
@@ -399,6 +390,7 @@ impl Client {
             docker_host: env.docker_host.clone(),
             timeout: self.timeout,
             json: self.json,
+            tls: self.tls.client(env),
         }
     }
 }

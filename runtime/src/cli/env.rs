@@ -18,6 +18,10 @@ pub struct Env {
     pub swarm_advertise: Option<String>,
     /// `DOCKER_HOST`
     pub docker_host: Option<String>,
+    /// Whether `DOCKER_TLS_VERIFY` is set, to whatever.
+    pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`
+    pub docker_cert_path: Option<String>,
     /// `CONSUL_HTTP_TOKEN`
     pub consul_http_token: Option<String>,
     /// Whether `CONSUL_HTTP_AUTH` is set.
@@ -57,6 +61,8 @@ impl Env {
             swarm_discovery: value("SWARM_DISCOVERY"),
             swarm_advertise: value("SWARM_ADVERTISE"),
             docker_host: value("DOCKER_HOST"),
+            docker_tls_verify: value("DOCKER_TLS_VERIFY").is_some(),
+            docker_cert_path: value("DOCKER_CERT_PATH"),
             consul_http_token: value("CONSUL_HTTP_TOKEN"),
             consul_http_auth: value("CONSUL_HTTP_AUTH").is_some(),
             etcdctl_user: value("ETCDCTL_USER"),

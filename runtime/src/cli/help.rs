@@ -63,6 +63,12 @@ Any manager of the cluster may be named, and all of them know it from the store,
 NAME is an engine's name or ID, as 'swarm status' and 'docker info' show it.
 ";
 
+/// Ends the help of `certs`.
+pub(super) const CERTS_NOTES: &str = "Makes ca.pem and ca-key.pem, and in manager/, engine/ and client/ a ca.pem, cert.pem and key.pem each:
+client/ is what DOCKER_CERT_PATH names. One certificate serves all managers, another all engines. The managers'
+one carries the name URI:swarm://manager, so that an engine cannot pass as a manager. Nothing is overwritten.
+";
+
 /// Ends the help of `step-down`.
 pub(super) const STEP_DOWN_EXIT: &str =
     "Any manager of the cluster may be named: it knows the primary.

@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 
 use clap::{CommandFactory, FromArgMatches};
 use swarm_core::config::{
-    Client, ConfigError, Dev, EngineOrder, Join, List, Manage, RawManage, Warning,
+    Certs, Client, ConfigError, Dev, EngineOrder, Join, List, Manage, RawManage, Warning,
 };
 use swarm_core::time::Wall;
 
@@ -50,6 +50,8 @@ pub enum Command {
     StepDown(Client),
     /// `swarm engine`
     Engine(EngineOrder),
+    /// `swarm certs`
+    Certs(Certs),
     /// `swarm dev`
     Dev(Dev),
 }
@@ -202,6 +204,7 @@ pub fn parse(
         Some(args::Command::Engine(engine)) => {
             Command::Engine(EngineOrder::try_from(engine.raw(env))?)
         }
+        Some(args::Command::Certs(certs)) => Command::Certs(Certs::try_from(certs.raw())?),
         Some(args::Command::Dev(dev)) => Command::Dev(Dev::try_from(dev.raw())?),
     };
     Ok(Request::Run(Box::new(Invocation { command, log })))
@@ -211,7 +214,11 @@ fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyh
     let logs = match &invocation.command {
         Command::Manage(_) | Command::Join(_) | Command::Dev(_) => true,
         // What these print is for scripts.
-        Command::List(_) | Command::Status(_) | Command::StepDown(_) | Command::Engine(_) => false,
+        Command::List(_)
+        | Command::Status(_)
+        | Command::StepDown(_)
+        | Command::Engine(_)
+        | Command::Certs(_) => false,
     };
     if logs {
         crate::log::init(invocation.log, LogClock::of(platform))?;
@@ -254,6 +261,7 @@ async fn dispatch(
         Command::Status(config) => commands::status(platform, config).await,
         Command::StepDown(config) => commands::step_down(platform, config).await,
         Command::Engine(order) => commands::engine(platform, order).await,
+        Command::Certs(config) => commands::certs(platform, config).await,
         Command::Dev(config) => commands::dev(platform, config).await,
     }
 }

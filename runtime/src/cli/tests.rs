@@ -119,6 +119,40 @@ fn flags_can_be_turned_off() {
 }
 
 #[test]
+fn commands_that_ask_a_manager_read_what_the_docker_command_reads() {
+    let docker = env(&[
+        ("DOCKER_HOST", "tcp://m:4000"),
+        ("DOCKER_TLS_VERIFY", "1"),
+        ("DOCKER_CERT_PATH", "/certs"),
+    ]);
+    let tls = |line: &str| {
+        let Ok(Request::Run(invocation)) = parse_with(&docker, line) else {
+            panic!("{line}");
+        };
+        match invocation.command {
+            Command::Status(client) | Command::StepDown(client) => client.tls,
+            Command::Engine(order) => order.client.tls,
+            Command::Manage(_)
+            | Command::Join(_)
+            | Command::List(_)
+            | Command::Certs(_)
+            | Command::Dev(_) => panic!("{line}"),
+        }
+    };
+    for line in ["status", "step-down", "engine drain e"] {
+        let tls = tls(line).unwrap();
+        assert_eq!(tls.ca.unwrap().path.to_str(), Some("/certs/ca.pem"));
+        assert_eq!(
+            tls.identity.unwrap().key.path.to_str(),
+            Some("/certs/key.pem")
+        );
+    }
+    let own = tls("status --tlscacert /own").unwrap();
+    assert_eq!(own.ca.unwrap().path.to_str(), Some("/own"));
+    assert_eq!(tls("status -H unix:///s"), None);
+}
+
+#[test]
 fn values_may_begin_with_a_dash() {
     assert_eq!(
         error_of("join --advertise h:1 --delay -1s consul://c:1"),
@@ -315,6 +349,9 @@ fn help_of_manage_names_every_flag_of_classic_swarm() {
         "--tlscert",
         "--tlskey",
         "--tlsverify",
+        "--peer-tlscacert",
+        "--engine-tls ",
+        "--engine-tlscacert",
         "--engine-refresh-min-interval",
         "--engine-refresh-max-interval",
         "--engine-failure-retry",

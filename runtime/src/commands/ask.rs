@@ -1,20 +1,23 @@
 //! One question to a manager and its answer, over TCP or a unix socket.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::header::{HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use swarm_core::config::Endpoint;
+use swarm_core::address::HostPort;
+use swarm_core::config::{Client, Endpoint};
 use tokio::net::UnixStream;
 
 use crate::http::body::{self, collect_limited};
 use crate::manager::status::{ManagerStatus, STATUS_PATH};
 use crate::platform::{BoxIo, SharedPlatform, timeout};
+use crate::tls::{ClientTls, TlsError};
 
 /// A status with thousands of engines fits.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -24,6 +27,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(super) struct Asker {
     platform: SharedPlatform,
     limit: Duration,
+    tls: Option<Arc<ClientTls>>,
 }
 
 /// An answer, whatever its status.
@@ -39,7 +43,19 @@ pub(super) struct Shown<'a>(pub(super) &'a Endpoint);
 
 impl Asker {
     pub(super) fn new(platform: SharedPlatform, limit: Duration) -> Self {
-        Self { platform, limit }
+        Self {
+            platform,
+            limit,
+            tls: None,
+        }
+    }
+
+    /// As a user's command line says.
+    pub(super) fn of(platform: &SharedPlatform, config: &Client) -> Result<Self, TlsError> {
+        Ok(Self {
+            tls: ClientTls::optional(platform, config.tls.as_ref())?,
+            ..Self::new(platform.clone(), config.timeout)
+        })
     }
 
     /// The status of the manager at `endpoint`.
@@ -71,6 +87,14 @@ impl Asker {
         }
     }
 
+    async fn connect(&self, address: &HostPort) -> anyhow::Result<BoxIo> {
+        let io = self.platform.connect(address).await?;
+        match &self.tls {
+            None => Ok(io),
+            Some(tls) => tls.connect(address, io).await.context("TLS"),
+        }
+    }
+
     async fn exchange(
         &self,
         endpoint: &Endpoint,
@@ -78,7 +102,7 @@ impl Asker {
         path: &str,
     ) -> anyhow::Result<Answer> {
         let (io, host): (BoxIo, String) = match endpoint {
-            Endpoint::Tcp(address) => (self.platform.connect(address).await?, address.to_string()),
+            Endpoint::Tcp(address) => (self.connect(address).await?, address.to_string()),
             Endpoint::Unix(path) => (
                 Box::new(UnixStream::connect(path).await?),
                 "localhost".to_owned(),

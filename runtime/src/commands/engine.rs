@@ -15,7 +15,7 @@ use crate::platform::SharedPlatform;
 /// # Errors
 /// When the manager cannot be asked or refuses, for instance because it knows no engine of that name.
 pub async fn engine(platform: SharedPlatform, order: EngineOrder) -> anyhow::Result<()> {
-    let asker = Asker::new(platform, order.client.timeout);
+    let asker = Asker::of(&platform, &order.client)?;
     let (path, done) = match order.drain {
         true => (DRAIN_PATH, "gets no new containers; those it has stay"),
         false => (ACTIVATE_PATH, "gets containers again"),

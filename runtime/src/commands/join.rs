@@ -15,8 +15,9 @@ use crate::platform::SharedPlatform;
 /// When the store refuses the registration for good.
 pub async fn join(platform: SharedPlatform, config: Join) -> anyhow::Result<()> {
     let mut signals = StopSignals::new().context("cannot handle signals")?;
-    let store = store::open(&platform, &config.discovery)?;
-    let agent = Agent::new(platform, store, config);
+    let opened = store::open(&platform, &config.discovery)?;
+    opened.certificates.start();
+    let agent = Agent::new(platform, opened.store, config);
     let (stop, stopped) = oneshot::channel();
     let running = agent.run(async {
         // A closed channel means the same.

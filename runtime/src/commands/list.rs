@@ -33,7 +33,7 @@ pub async fn list(platform: SharedPlatform, config: List) -> anyhow::Result<()> 
 
 async fn read(platform: &SharedPlatform, config: &DiscoveryConfig) -> anyhow::Result<Listing> {
     let store = match &config.keys {
-        Some(_) => Some(store::open(platform, config)?),
+        Some(_) => Some(store::open(platform, config)?.store),
         None => None,
     };
     let source = Source::new(&config.discovery, store)
@@ -116,7 +116,7 @@ mod tests {
         let platform = platform();
         let empty = read(&platform, &config.discovery).await.unwrap();
         assert_eq!(empty, Listing::default());
-        let store = store::open(&platform, &config.discovery).unwrap();
+        let store = store::open(&platform, &config.discovery).unwrap().store;
         let engine = "10.0.0.1:2375".parse().unwrap();
         store
             .register(&engine, std::time::Duration::from_secs(180))

@@ -9,7 +9,7 @@ use swarm_core::config::Manage;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use super::StopSignals;
+use super::{ReloadSignal, StopSignals};
 use crate::guard::{self, Order};
 use crate::manager::Manager;
 use crate::platform::SharedPlatform;
@@ -29,7 +29,19 @@ pub async fn manage(
         guard::keep(&platform, order);
     }
     let manager = Arc::new(Manager::start(&platform, &config, &instance, host).await?);
-    let name = signals.next().await;
+    let certificates = manager.certificates();
+    let mut reload =
+        ReloadSignal::new(certificates.has_any()).context("cannot listen for SIGHUP")?;
+    let name = loop {
+        tokio::select! {
+            biased;
+            name = signals.next() => break name,
+            () = reload.next() => {
+                tracing::info!("Received SIGHUP: reading the certificates again");
+                certificates.reload_as_asked();
+            }
+        }
+    };
     tracing::info!("Received {name}: handing over and shutting down");
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 
@@ -29,6 +29,31 @@ impl StopSignals {
             biased;
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// The signal that asks a process to read its certificates again.
+#[derive(Debug)]
+pub struct ReloadSignal(Option<Signal>);
+
+impl ReloadSignal {
+    /// From now on SIGHUP no longer ends the process, if it is `wanted`.
+    ///
+    /// # Errors
+    /// When the system does not allow to handle it.
+    pub fn new(wanted: bool) -> io::Result<Self> {
+        let hangup = wanted.then(|| signal(SignalKind::hangup()));
+        Ok(Self(hangup.transpose()?))
+    }
+
+    /// Completes with the next one; never if it is not wanted.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => {
+                hangup.recv().await;
+            }
+            None => std::future::pending().await,
         }
     }
 }

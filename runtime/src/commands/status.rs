@@ -23,7 +23,7 @@ const MANAGERS_MAX: usize = 64;
 /// # Errors
 /// When the manager cannot be asked, or no primary can be reached; what was found is printed all the same.
 pub async fn status(platform: SharedPlatform, config: Client) -> anyhow::Result<()> {
-    let asker = Asker::new(platform.clone(), config.timeout);
+    let asker = Asker::of(&platform, &config)?;
     let report = Report::new(survey(&platform, &asker, &config.endpoint).await?);
     let text = if config.json {
         report.json()?

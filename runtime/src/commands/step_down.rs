@@ -27,7 +27,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(20);
 /// # Errors
 /// When there is no primary to ask, it refuses, or no other manager takes over in time.
 pub async fn step_down(platform: SharedPlatform, config: Client) -> anyhow::Result<()> {
-    let asker = Asker::new(platform.clone(), config.timeout);
+    let asker = Asker::of(&platform, &config)?;
     let mut out = std::io::stdout();
     let work = hand_over(&platform, &asker, &config, &mut out);
     match timeout(platform.as_ref(), config.timeout, work).await {

@@ -22,6 +22,7 @@ use super::body::Body;
 use super::error::error;
 use super::headers;
 use crate::platform::{SharedPlatform, TimedOut};
+use crate::tls::ClientTls;
 
 mod pool;
 #[cfg(test)]
@@ -46,6 +47,8 @@ pub struct ClientConfig {
     pub max_age: Duration,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
+    /// How long its TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// Bytes of a response's status line and headers.
     pub max_head_bytes: usize,
 }
@@ -59,6 +62,7 @@ impl Default for ClientConfig {
             surplus_timeout: Duration::from_secs(2),
             max_age: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(2),
+            handshake_timeout: Duration::from_secs(3),
             max_head_bytes: 64 * 1024,
         }
     }
@@ -161,6 +165,9 @@ pub enum ConnectError {
     /// It took too long.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
+    /// The other side does not speak TLS, or is not who it should be.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// The connection ended before HTTP started.
     #[error(transparent)]
     Handshake(#[from] hyper::Error),
@@ -211,8 +218,18 @@ impl Client {
     /// A client without connections.
     #[must_use]
     pub fn new(platform: SharedPlatform, config: ClientConfig) -> Self {
+        Self::with_tls(platform, config, None)
+    }
+
+    /// A client whose connections are protected, if there is something to protect them with.
+    #[must_use]
+    pub fn with_tls(
+        platform: SharedPlatform,
+        config: ClientConfig,
+        tls: Option<Arc<ClientTls>>,
+    ) -> Self {
         Self {
-            pool: Arc::new(Pool::new(platform, config)),
+            pool: Arc::new(Pool::new(platform, config, tls)),
         }
     }
 

@@ -18,6 +18,7 @@ use super::body::Body;
 use super::strict::Scanner;
 use super::timer::PlatformTimer;
 use crate::platform::{BoxFuture, BoxIo, Listener, SharedPlatform, sleep, timeout};
+use crate::tls::{Identity, ServerTls};
 
 mod answer;
 mod guard;
@@ -36,6 +37,10 @@ pub struct ServerConfig {
     pub max_head_bytes: usize,
     /// How long a request head may take from its first byte.
     pub head_timeout: Duration,
+    /// How long a TLS handshake may take, from the connection on.
+    pub handshake_timeout: Duration,
+    /// How many handshakes may be under way; others wait for their turn, within their time.
+    pub max_handshakes: usize,
     /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
     /// How long an answer may still take after the client has closed its direction. Such a client has most often left,
@@ -49,6 +54,8 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             max_head_bytes: 64 * 1024,
             head_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(5),
+            max_handshakes: 256,
             idle_timeout: Duration::from_secs(120),
             half_close_grace: Duration::from_secs(1),
         }
@@ -60,6 +67,17 @@ impl Default for ServerConfig {
 pub struct Peer {
     /// An address with port, or `unix`.
     pub address: Arc<str>,
+    /// Who its certificate says it is.
+    pub identity: Identity,
+}
+
+impl Peer {
+    fn new(address: &str, identity: Identity) -> Self {
+        Self {
+            address: address.into(),
+            identity,
+        }
+    }
 }
 
 /// Answers requests.
@@ -86,6 +104,7 @@ struct Shared {
     config: ServerConfig,
     handler: Arc<dyn Handler>,
     room: Arc<Semaphore>,
+    handshakes: Semaphore,
     phase: watch::Sender<Phase>,
 }
 
@@ -108,6 +127,7 @@ impl Server {
                 config,
                 handler,
                 room: Arc::new(Semaphore::new(room)),
+                handshakes: Semaphore::new(config.max_handshakes.min(Semaphore::MAX_PERMITS)),
                 phase: watch::Sender::new(Phase::Serving),
             }),
         }
@@ -115,8 +135,17 @@ impl Server {
 
     /// Accepts from `listener` until [`Server::shutdown`].
     pub fn serve(&self, listener: Box<dyn Listener>) {
+        self.accept_from(listener, None);
+    }
+
+    /// As [`Server::serve`], with TLS.
+    pub fn serve_tls(&self, listener: Box<dyn Listener>, tls: Arc<ServerTls>) {
+        self.accept_from(listener, Some(tls));
+    }
+
+    fn accept_from(&self, listener: Box<dyn Listener>, tls: Option<Arc<ServerTls>>) {
         let phase = self.shared.phase.subscribe();
-        let task = accept_all(Arc::clone(&self.shared), listener, phase);
+        let task = accept_all(Arc::clone(&self.shared), listener, tls, phase);
         self.shared.platform.spawn("http-accept", Box::pin(task));
     }
 
@@ -124,7 +153,8 @@ impl Server {
     pub fn serve_stream(&self, io: BoxIo, address: &str) {
         if let Ok(permit) = Arc::clone(&self.shared.room).try_acquire_owned() {
             let phase = self.shared.phase.subscribe();
-            spawn_connection(&self.shared, io, address, permit, phase);
+            let peer = Peer::new(address, Identity::Unproven);
+            spawn_connection(&self.shared, io, peer, permit, phase);
         }
     }
 
@@ -157,6 +187,7 @@ const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::
 async fn accept_all(
     shared: Arc<Shared>,
     mut listener: Box<dyn Listener>,
+    tls: Option<Arc<ServerTls>>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let address = listener.local_address();
@@ -173,7 +204,15 @@ async fn accept_all(
         match accepted {
             Ok((io, peer, permit)) => {
                 pause = Duration::ZERO;
-                spawn_connection(&shared, io, &peer, permit, connection_phase);
+                let peer = Peer::new(&peer, Identity::Unproven);
+                match &tls {
+                    None => spawn_connection(&shared, io, peer, permit, connection_phase),
+                    Some(tls) => {
+                        let (tls, greeted) = (Arc::clone(tls), Arc::clone(&shared));
+                        let task = greet(greeted, tls, io, peer, permit, connection_phase);
+                        shared.platform.spawn("tls-handshake", Box::pin(task));
+                    }
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -200,10 +239,36 @@ async fn accept_one(
     Ok((io, peer, permit))
 }
 
+/// What fails here is a client's mistake or a scanner's, so that it is told to nobody but who looks for it.
+async fn greet(
+    shared: Arc<Shared>,
+    tls: Arc<ServerTls>,
+    io: BoxIo,
+    peer: Peer,
+    permit: OwnedSemaphorePermit,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let handshake = tls.accept(io, &shared.handshakes);
+    let limit = shared.config.handshake_timeout;
+    let done = tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        done = timeout(&*shared.platform, limit, handshake) => done,
+    };
+    match done {
+        Ok(Ok((io, identity))) => {
+            let peer = Peer { identity, ..peer };
+            spawn_connection(&shared, io, peer, permit, phase);
+        }
+        Ok(Err(error)) => tracing::debug!(peer = %peer.address, %error, "no TLS connection"),
+        Err(error) => tracing::debug!(peer = %peer.address, %error, "no TLS connection"),
+    }
+}
+
 fn spawn_connection(
     shared: &Arc<Shared>,
     io: BoxIo,
-    address: &str,
+    peer: Peer,
     permit: OwnedSemaphorePermit,
     phase: watch::Receiver<Phase>,
 ) {
@@ -214,9 +279,6 @@ fn spawn_connection(
         Scanner::new(shared.config.max_head_bytes),
         shared.config.head_timeout,
     );
-    let peer = Peer {
-        address: address.into(),
-    };
     let task = serve_connection(Arc::clone(shared), guard, watch, peer, phase);
     shared.platform.spawn("http-connection", Box::pin(task));
 }

@@ -21,16 +21,18 @@ use crate::discovery::{Source, follow};
 use crate::election::{ElectionView, Elector};
 use crate::engine::Engines;
 use crate::http::Server;
-use crate::http::client::{Client, ClientConfig};
+use crate::http::client::Client;
 use crate::http::server::ServerConfig;
 use crate::platform::SharedPlatform;
 use crate::proxy::{Proxy, Settings};
 use crate::store;
+use crate::tls::Keeper;
 
 mod browser;
 mod drain;
 mod front;
 mod leaving;
+mod legs;
 mod peers;
 mod placement;
 mod report;
@@ -43,6 +45,7 @@ use browser::Browsers;
 use drain::Drains;
 use front::Front;
 use leaving::Leaving;
+use legs::Legs;
 use report::Reporter;
 
 /// How long a stopping manager waits for requests that are under way.
@@ -56,6 +59,7 @@ pub struct Manager {
     server: Server,
     engines: Engines,
     proxy: Arc<Proxy>,
+    certificates: Arc<Keeper>,
 }
 
 impl Manager {
@@ -70,7 +74,7 @@ impl Manager {
         host: HostInfo,
     ) -> anyhow::Result<Self> {
         let scheduler = placement::scheduler(config, platform.random("placement"));
-        let client = Client::new(platform.clone(), ClientConfig::default());
+        let legs = Legs::new(platform, config)?;
         let election = config
             .replication
             .as_ref()
@@ -83,9 +87,9 @@ impl Manager {
         let operation = election.as_ref().map_or(OPERATION_DEFAULT, |election| {
             operation_timeout(election.lease)
         });
-        let store = store::open(platform, &client, &config.discovery, operation);
+        let store = store::open(platform, &legs.store, &config.discovery, operation);
         if let (Some(election), Some(store)) = (&election, &store) {
-            startup::refuse_conflicts(platform, &client, store.as_ref(), election).await?;
+            startup::refuse_conflicts(platform, &legs.peers, store.as_ref(), election).await?;
         }
         let Some(source) = Source::new(&config.discovery.discovery, store.clone()) else {
             bail!(
@@ -94,7 +98,13 @@ impl Manager {
             );
         };
         let listeners = startup::listen(platform, &config.listen).await?;
-        let engines = Engines::new(platform.clone(), client.clone(), engine_options(config));
+        legs.warn_of_impostors(config);
+        legs.keeper.start();
+        let engines = Engines::new(
+            platform.clone(),
+            legs.engines.clone(),
+            engine_options(config),
+        );
         let drains = match &store {
             Some(store) => Some(Drains::start(platform, store.clone(), engines.clone()).await),
             None => None,
@@ -106,7 +116,7 @@ impl Manager {
             platform,
             config,
             instance,
-            client: &client,
+            legs: &legs,
             engines: &engines,
             drains,
         };
@@ -114,17 +124,18 @@ impl Manager {
         let proxy = front.proxy.clone();
         let server = Server::new(platform.clone(), ServerConfig::default(), front);
         for listener in listeners {
-            server.serve(listener);
+            startup::serve(&server, listener, legs.listener.as_ref());
         }
         follow_engines(platform, source, config.heartbeat, engines.clone());
         if let Some(elector) = &elector {
-            startup::check_advertise(platform, &client, elector);
+            startup::check_advertise(platform, &legs.peers, elector);
         }
         Ok(Self {
             elector,
             server,
             engines,
             proxy,
+            certificates: legs.keeper,
         })
     }
 
@@ -146,6 +157,12 @@ impl Manager {
         &self.proxy
     }
 
+    /// What looks after its certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &Arc<Keeper> {
+        &self.certificates
+    }
+
     /// Hands the lease over, then lets requests that are under way end, for a few seconds at most.
     pub async fn stop(&self) {
         if let Some(elector) = &self.elector {
@@ -160,7 +177,7 @@ struct Parts<'a> {
     platform: &'a SharedPlatform,
     config: &'a Manage,
     instance: &'a str,
-    client: &'a Client,
+    legs: &'a Legs,
     engines: &'a Engines,
     drains: Option<Arc<Drains>>,
 }
@@ -174,7 +191,7 @@ impl Parts<'_> {
     ) -> Arc<Front> {
         let peers = elector
             .as_ref()
-            .map(|elector| Peers::start(self.platform, self.client.clone(), elector.clone()));
+            .map(|elector| Peers::start(self.platform, self.to_peers(), elector.clone()));
         let patience = self
             .config
             .replication
@@ -191,6 +208,8 @@ impl Parts<'_> {
             elector.clone(),
             peers.clone(),
             self.engines.clone(),
+            self.platform,
+            &self.legs.keeper,
         );
         let api = Api::new(
             self.platform.clone(),
@@ -203,7 +222,7 @@ impl Parts<'_> {
         );
         let proxy = Proxy::new(
             self.platform,
-            self.client.clone(),
+            self.to_peers(),
             api.clone(),
             self.proxy_settings(peers.clone()),
         );
@@ -231,6 +250,11 @@ impl Parts<'_> {
             drains: self.drains.clone(),
             browsers: Browsers::allowed(self.config.cors),
         })
+    }
+
+    /// Towards other managers.
+    fn to_peers(&self) -> Client {
+        self.legs.peers.clone()
     }
 
     fn proxy_settings(&self, peers: Option<Arc<Peers>>) -> Settings {

@@ -19,6 +19,7 @@ use crate::election::{ElectionView, Elector, Leader};
 use crate::http::body::{self, collect_limited};
 use crate::http::{Client, Peer};
 use crate::platform::{SharedPlatform, sleep, timeout};
+use crate::tls::Identity;
 
 /// How often members ask each other.
 const HELLO_PERIOD: Duration = Duration::from_secs(1);
@@ -105,9 +106,14 @@ impl Peers {
 
     /// Whether a connection comes from a manager of this cluster: only those may say that a request was forwarded.
     ///
-    /// Without TLS the source address is all there is; a manager proves itself when it says hello.
+    /// Where certificates tell nothing the source address is all there is; a manager proves itself when it says hello.
     #[must_use]
     pub fn is_peer(&self, peer: &Peer) -> bool {
+        match peer.identity {
+            Identity::Manager => return true,
+            Identity::Other => return false,
+            Identity::Unproven => {}
+        }
         let Some(ip) = source_ip(peer) else {
             return false;
         };
@@ -137,6 +143,9 @@ impl Peers {
         let (Some(member), true) = (member, proven) else {
             return;
         };
+        if peer.identity == Identity::Other {
+            return;
+        }
         if member != self.elector.config().advertise {
             let (from, at) = (source_ip(peer), self.platform.mono());
             self.known().note(member, Heard { from, at });

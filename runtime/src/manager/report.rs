@@ -6,10 +6,12 @@ use std::time::Duration;
 use swarm_core::cluster::{Replication, Role};
 
 use super::peers::Peers;
-use super::status::{EngineStatus, ManagerStatus};
+use super::status::{CertificateStatus, EngineStatus, ManagerStatus};
 use crate::api::{Fleet, RoleSource};
 use crate::election::Elector;
 use crate::engine::Engines;
+use crate::platform::SharedPlatform;
+use crate::tls::Keeper;
 
 pub(super) struct Reporter {
     instance: String,
@@ -17,6 +19,8 @@ pub(super) struct Reporter {
     elector: Option<Arc<Elector>>,
     peers: Option<Arc<Peers>>,
     engines: Engines,
+    platform: SharedPlatform,
+    certificates: Arc<Keeper>,
 }
 
 impl Reporter {
@@ -26,6 +30,8 @@ impl Reporter {
         elector: Option<Arc<Elector>>,
         peers: Option<Arc<Peers>>,
         engines: Engines,
+        platform: &SharedPlatform,
+        certificates: &Arc<Keeper>,
     ) -> Arc<Self> {
         Arc::new(Self {
             instance: instance.to_owned(),
@@ -33,6 +39,8 @@ impl Reporter {
             elector,
             peers,
             engines,
+            platform: platform.clone(),
+            certificates: Arc::clone(certificates),
         })
     }
 
@@ -92,7 +100,16 @@ impl Reporter {
                 .unwrap_or_default(),
             engines: self.engines(),
             version: self.version.clone(),
+            certificate: self.certificate(),
         }
+    }
+
+    fn certificate(&self) -> Option<CertificateStatus> {
+        let certificate = self.certificates.first_to_end()?;
+        Some(CertificateStatus {
+            ends: certificate.ends.rfc3339(),
+            days_left: certificate.days_left(self.platform.wall()),
+        })
     }
 
     fn engines(&self) -> Vec<EngineStatus> {

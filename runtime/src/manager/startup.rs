@@ -11,9 +11,10 @@ use swarm_core::election::ElectionConfig;
 use super::peers::ask_status;
 use super::status::{ManagerStatus, STATUS_PATH};
 use crate::election::Elector;
-use crate::http::{Client, body};
+use crate::http::{Client, Server, body};
 use crate::platform::{Listener, SharedPlatform, sleep, timeout};
 use crate::store::Store;
+use crate::tls::ServerTls;
 
 /// How long the address a manager advertises may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -84,6 +85,14 @@ pub(super) async fn listen(
     Ok(listeners)
 }
 
+/// Who may use a unix socket is a matter of its file: TLS is for the network.
+pub(super) fn serve(server: &Server, listener: Box<dyn Listener>, tls: Option<&Arc<ServerTls>>) {
+    match (listener.local_address(), tls) {
+        (ListenAddress::Tcp { .. }, Some(tls)) => server.serve_tls(listener, Arc::clone(tls)),
+        (ListenAddress::Tcp { .. }, None) | (ListenAddress::Unix(_), _) => server.serve(listener),
+    }
+}
+
 fn explain(proto: &str, address: &ListenAddress) -> String {
     let hint = match address {
         ListenAddress::Tcp { port: 2375, .. } => {
@@ -120,4 +129,51 @@ pub(super) fn check_advertise(platform: &SharedPlatform, client: &Client, electo
         }
     };
     spawner.spawn("advertise check", Box::pin(check));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::http::server::ServerConfig;
+    use crate::http::{Body, Handler, Peer};
+    use crate::platform::{BoxFuture, TokioPlatform};
+    use crate::tls::authority::Role;
+    use crate::tls::testing::{Ca, Folder};
+
+    struct Anything;
+
+    impl Handler for Anything {
+        fn handle(
+            self: Arc<Self>,
+            _request: Request<Body>,
+            _peer: Peer,
+        ) -> BoxFuture<'static, Response<Body>> {
+            Box::pin(async { Response::new(body::full("anything")) })
+        }
+    }
+
+    #[tokio::test]
+    async fn unix_sockets_stay_without_tls() {
+        let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
+        let folder = Folder::new();
+        Ca::new(&folder, "ca", platform.wall()).issue(Role::Manager, "manager", "localhost");
+        let tls = ServerTls::new(&platform, &folder.listens("ca", "manager")).unwrap();
+        let path = folder.path().join("socket");
+        let on = [ListenAddress::Unix(path.clone())];
+        let listener = listen(&platform, &on).await.unwrap().pop().unwrap();
+        let server = Server::new(platform, ServerConfig::default(), Arc::new(Anything));
+        serve(&server, listener, Some(&tls));
+        let mut client = UnixStream::connect(path).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
 }

@@ -39,6 +39,9 @@ pub struct ManagerStatus {
     pub engines: Vec<EngineStatus>,
     /// The release it runs.
     pub version: String,
+    /// Of its certificates the one that ends first; `None` without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
 }
 
 impl ManagerStatus {
@@ -47,6 +50,15 @@ impl ManagerStatus {
     pub fn is_primary(&self) -> bool {
         self.role == "primary"
     }
+}
+
+/// How long a certificate is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// When it ends, in RFC 3339.
+    pub ends: String,
+    /// Whole days until then; below zero when it has ended.
+    pub days_left: i64,
 }
 
 /// A manager that cannot be reached from another one.

@@ -8,7 +8,7 @@ use swarm::http::client::ClientConfig;
 use swarm::store::etcd::EtcdConfig;
 use swarm::store::{Cursor, Etcd, Store};
 use swarm_core::address::HostPort;
-use swarm_core::discovery::{EtcdUser, KV_PATH_DEFAULT, KeyLayout, Listing, Secret};
+use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Listing, Secret, StoreUser};
 use swarm_core::election::{SwapOutcome, Version};
 
 use super::memory;
@@ -31,7 +31,7 @@ pub fn etcd(bytes: &[u8]) {
     let first = answers.first().cloned().unwrap_or_default();
     memory::run(async |memory, dialled| {
         play(&memory, dialled, answers);
-        let user = (*operation == b'u').then(|| EtcdUser {
+        let user = (*operation == b'u').then(|| StoreUser {
             name: "u".to_owned(),
             password: Secret::new("p"),
         });

@@ -119,18 +119,15 @@ fn the_checks_come_in_order() {
         cluster_options: vec!["swarm.overcommit".to_owned()],
         ..RawManage::default()
     };
-    let steps: [(&str, Mend); 37] = [
+    let steps: [(&str, Mend); 36] = [
         (
             "--tlscert and --tlskey must be provided when using --tls",
-            |raw| (raw.tls.cert, raw.tls.key) = (some("c"), some("k")),
+            |raw| (raw.tls.own.cert, raw.tls.own.key) = (some("c"), some("k")),
         ),
         (
             "--tlscacert must be provided when using --tlsverify",
-            |raw| raw.tls.ca = some("ca"),
+            |raw| (raw.tls.verify, raw.tls.own.ca) = (false, some("ca")),
         ),
-        ("TLS is not supported by this version yet", |raw| {
-            raw.tls.verify = false;
-        }),
         (
             "--tlscert, --tlskey and --tlscacert require the use of either --tls or --tlsverify",
             |raw| raw.tls = RawTls::default(),
@@ -325,20 +322,6 @@ fn cluster_options_are_numbers_or_errors() {
 }
 
 #[test]
-fn tls_alone_is_refused_because_it_is_not_there_yet() {
-    let found = error(valid(), |raw| {
-        raw.tls = RawTls {
-            enabled: true,
-            verify: false,
-            ca: None,
-            cert: some("c"),
-            key: some("k"),
-        };
-    });
-    assert!(found.starts_with("TLS is not supported by this version yet"));
-}
-
-#[test]
 fn flags_without_effect_are_taken_with_a_warning() {
     let manage = manage(valid(), |raw| {
         raw.refresh_on_node_filter = true;
@@ -369,6 +352,22 @@ fn require_tls_allows_what_only_this_machine_can_reach() {
         raw.hosts_env = some("127.0.0.1:2375,unix:///s");
     });
     assert_eq!(manage.listen.len(), 2);
+}
+
+#[test]
+fn require_tls_wants_clients_to_be_checked() {
+    let open = |verify| {
+        move |raw: &mut RawManage| {
+            raw.require_tls = true;
+            raw.hosts = vec![":4000".to_owned()];
+            raw.tls.enabled = true;
+            raw.tls.verify = verify;
+            let own = &mut raw.tls.own;
+            (own.ca, own.cert, own.key) = (some("ca"), some("c"), some("k"));
+        }
+    };
+    assert_eq!(manage(valid(), open(true)).warnings, []);
+    assert!(error(valid(), open(false)).contains("use --tlsverify"));
 }
 
 proptest! {

@@ -42,6 +42,7 @@ fn status_json() -> String {
         unreachable: Vec::new(),
         engines: Vec::new(),
         version: "0.1.0".to_owned(),
+        certificate: None,
     };
     serde_json::to_string(&status).unwrap()
 }

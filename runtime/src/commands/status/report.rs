@@ -8,7 +8,7 @@ use serde::Serialize;
 use swarm_core::duration::GoDuration;
 
 use crate::commands::ask::printable;
-use crate::manager::status::{EngineStatus, ManagerStatus};
+use crate::manager::status::{CertificateStatus, EngineStatus, ManagerStatus};
 
 /// A manager that was asked.
 pub(super) struct Found {
@@ -95,6 +95,11 @@ impl Report {
                     printable(&one.member),
                     printable(&one.reason)
                 );
+            }
+        }
+        for (address, status) in self.reached() {
+            if let Some(certificate) = &status.certificate {
+                text.push_str(&certificate_line(address, certificate));
             }
         }
         text.push_str(&self.disagreement());
@@ -196,6 +201,14 @@ impl Report {
             let _ = writeln!(text, "  acting as primary: {}", acting.join(", "));
         }
         text
+    }
+}
+
+fn certificate_line(address: &str, certificate: &CertificateStatus) -> String {
+    let ends = printable(&certificate.ends);
+    match certificate.days_left {
+        left if left < 0 => format!("The certificate of {address} ended at {ends}\n"),
+        left => format!("The certificate of {address} ends at {ends}, in {left} days\n"),
     }
 }
 

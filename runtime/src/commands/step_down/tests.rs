@@ -48,6 +48,7 @@ impl Managers {
             unreachable: Vec::new(),
             engines: Vec::new(),
             version: "0.1.0".to_owned(),
+            certificate: None,
         };
         http("200 OK", &serde_json::to_string(&status).unwrap())
     }
@@ -111,6 +112,7 @@ impl Scene {
             endpoint: Endpoint::Tcp(self.address(asked).parse().unwrap()),
             timeout: Duration::from_secs(10),
             json,
+            tls: None,
         };
         let asker = Asker::new(platform.clone(), config.timeout);
         let mut out = Vec::new();

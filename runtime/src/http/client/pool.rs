@@ -19,10 +19,12 @@ use tokio::sync::{Notify, oneshot};
 use super::transfer::Upload;
 use super::{ClientConfig, ConnectError, PoolStats, SendError};
 use crate::platform::{BoxIo, SharedPlatform, timeout};
+use crate::tls::ClientTls;
 
 pub(super) struct Pool {
     platform: SharedPlatform,
     config: ClientConfig,
+    tls: Option<Arc<ClientTls>>,
     peers: Mutex<BTreeMap<HostPort, Peer>>,
 }
 
@@ -69,10 +71,15 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(platform: SharedPlatform, config: ClientConfig) -> Self {
+    pub(super) fn new(
+        platform: SharedPlatform,
+        config: ClientConfig,
+        tls: Option<Arc<ClientTls>>,
+    ) -> Self {
         Self {
             platform,
             config,
+            tls,
             peers: Mutex::default(),
         }
     }
@@ -119,7 +126,12 @@ impl Pool {
 
     async fn connect(self: &Arc<Self>, to: &HostPort, slot: Slot) -> Result<Lease, ConnectError> {
         let limit = self.config.connect_timeout;
-        let io = timeout(&*self.platform, limit, self.platform.connect(to)).await??;
+        let mut io = timeout(&*self.platform, limit, self.platform.connect(to)).await??;
+        if let Some(tls) = &self.tls {
+            let limit = self.config.handshake_timeout;
+            let handshake = timeout(&*self.platform, limit, tls.connect(to, io));
+            io = handshake.await?.map_err(ConnectError::Tls)?;
+        }
         let io = TokioIo::new(Counted { io, _slot: slot });
         let (sender, connection) = Builder::new()
             .max_header_size(self.config.max_head_bytes)

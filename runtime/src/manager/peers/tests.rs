@@ -52,6 +52,39 @@ async fn a_member_that_hangs_does_not_keep_a_manager_from_greeting_the_others() 
     );
 }
 
+#[tokio::test]
+async fn certificates_say_whose_headers_are_believed() {
+    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+    let members = ["b:4000".parse().unwrap()];
+    let record = serde_json::to_vec(&record(&members)).unwrap();
+    cluster.put("nodes/docker/swarm/lease", record);
+    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
+        .await
+        .unwrap();
+    let peers = start(store.to_string().parse().unwrap());
+    let mut views = peers.elector.view();
+    views.wait_for(|view| view.cluster.is_some()).await.unwrap();
+    let peer = |identity| Peer {
+        address: "10.0.0.9:40000".into(),
+        identity,
+    };
+    let mut greeting = HeaderMap::new();
+    greeting.insert(MEMBER_HEADER, HeaderValue::from_static("d:4000"));
+    greeting.insert(CLUSTER_HEADER, HeaderValue::from_static("cafe"));
+
+    peers.heard(&greeting, &peer(Identity::Other));
+    assert!(!peers.is_peer(&peer(Identity::Unproven)));
+    peers.heard(&greeting, &peer(Identity::Manager));
+    // Somebody else on the same machine, who has shown that he is no manager.
+    assert!(!peers.is_peer(&peer(Identity::Other)));
+    assert!(peers.is_peer(&peer(Identity::Unproven)));
+    let elsewhere = Peer {
+        address: "10.0.0.8:40000".into(),
+        identity: Identity::Manager,
+    };
+    assert!(peers.is_peer(&elsewhere));
+}
+
 fn start(store: HostPort) -> Arc<Peers> {
     let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
     let client = Client::new(platform.clone(), ClientConfig::default());

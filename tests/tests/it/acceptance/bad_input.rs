@@ -72,6 +72,22 @@ const REFUSED: &[(&str, &str)] = &[
     ("manage --log-level loud LIST", "loud"),
     ("manage --log-format xml LIST", "xml"),
     ("manage --tls LIST", "--tlscert"),
+    (
+        "manage --tls --tlscert /nowhere/cert --tlskey /nowhere/key LIST",
+        "--tlscert /nowhere/cert",
+    ),
+    ("manage --engine-tls maybe LIST", "--engine-tls"),
+    (
+        "join --advertise a:1 --discovery-opt kv.keyfile=k CONSUL",
+        "kv.cacertfile",
+    ),
+    (
+        "list --discovery-opt kv.cacertfile=/nowhere/ca CONSUL",
+        "kv.cacertfile /nowhere/ca",
+    ),
+    ("status --tlsverify", "DOCKER_CERT_PATH"),
+    ("certs", "swarm certs init"),
+    ("certs init --manager a/b", "--manager"),
     ("manage gopher://127.0.0.1/x", "gopher"),
     ("manage token://0123456789", "token"),
     ("manage consul://", "consul"),

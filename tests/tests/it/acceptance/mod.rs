@@ -12,5 +12,6 @@ mod placement;
 mod refusals;
 mod rescheduling;
 mod store_loss;
+mod tls;
 mod user;
 mod world;

@@ -15,6 +15,7 @@ fn manager(number: u8, primary: Option<u8>) -> ManagerStatus {
         unreachable: Vec::new(),
         engines: Vec::new(),
         version: "0.1.0".to_owned(),
+        certificate: None,
     }
 }
 

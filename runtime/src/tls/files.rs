@@ -1,0 +1,185 @@
+//! Files in PEM, what is made of them, and making it again.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use swarm_core::time::Wall;
+use swarm_core::tls::{TlsFile, TlsIdentity};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::keeper::{Certificate, Kept};
+use super::{MANAGER_URI, TlsError};
+
+/// A bundle of public CAs is a quarter of this.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What files hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Texts(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Texts {
+    pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a TlsFile>) -> Result<Self, TlsError> {
+        let mut texts = BTreeMap::new();
+        for file in files {
+            let text = read(file).map_err(|source| TlsError::Read {
+                flag: file.flag,
+                path: file.path.clone(),
+                source,
+            })?;
+            texts.insert(file.path.clone(), text);
+        }
+        Ok(Self(texts))
+    }
+
+    fn of(&self, file: &TlsFile) -> &[u8] {
+        self.0.get(&file.path).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn read(file: &TlsFile) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let open = std::fs::File::open(&file.path)?;
+    open.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// The CAs of `files`, all of them trusted.
+pub(super) fn roots<'a>(
+    texts: &Texts,
+    files: impl IntoIterator<Item = &'a TlsFile>,
+) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for file in files {
+        for certificate in certificates(texts, file)? {
+            roots
+                .add(certificate)
+                .map_err(|cause| TlsError::certificate(file, cause))?;
+        }
+    }
+    Ok(Arc::new(roots))
+}
+
+fn certificates(texts: &Texts, file: &TlsFile) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(texts.of(file)).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(TlsError::certificate(file, "there is none in it")),
+        Ok(found) => Ok(found),
+        Err(cause) => Err(TlsError::certificate(file, cause)),
+    }
+}
+
+/// A certificate of this process and its key.
+pub(super) struct Own {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+    pub(super) is_manager: bool,
+    certificate: Certificate,
+}
+
+impl Own {
+    pub(super) fn read(texts: &Texts, identity: &TlsIdentity) -> Result<Self, TlsError> {
+        let chain = certificates(texts, &identity.cert)?;
+        let key = PrivateKeyDer::from_pem_slice(texts.of(&identity.key))
+            .map_err(|cause| TlsError::key(&identity.key, cause))?;
+        let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
+        let (_, parsed) = X509Certificate::from_der(leaf)
+            .map_err(|cause| TlsError::certificate(&identity.cert, cause))?;
+        let ends = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+        let certificate = Certificate {
+            file: identity.cert.clone(),
+            ends: Wall(ends.saturating_mul(1_000_000_000)),
+        };
+        let is_manager = is_manager(leaf);
+        Ok(Self {
+            chain,
+            key,
+            is_manager,
+            certificate,
+        })
+    }
+
+    pub(super) fn certificate(&self) -> Certificate {
+        self.certificate.clone()
+    }
+}
+
+/// Whether a certificate carries [`MANAGER_URI`]. It proves nothing unless its CA is trusted.
+pub(super) fn is_manager(certificate: &[u8]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return false;
+    };
+    let Ok(Some(names)) = parsed.subject_alternative_name() else {
+        return false;
+    };
+    let mut names = names.value.general_names.iter();
+    names.any(|name| matches!(name, GeneralName::URI(uri) if *uri == MANAGER_URI))
+}
+
+pub(super) fn pair(identity: &TlsIdentity) -> impl FnOnce(rustls::Error) -> TlsError {
+    let shown = |file: &TlsFile| format!("{} {}", file.flag, file.path.display());
+    let (cert, key) = (shown(&identity.cert), shown(&identity.key));
+    move |source| TlsError::Pair { cert, key, source }
+}
+
+/// What [`Reloading`] makes of texts.
+pub(super) struct Made<T> {
+    pub(super) value: T,
+    pub(super) certificate: Option<Certificate>,
+}
+
+type Make<T> = dyn Fn(&Texts) -> Result<Made<T>, TlsError> + Send + Sync;
+
+/// Something made of files, and made again when they change.
+pub(super) struct Reloading<T> {
+    files: Vec<TlsFile>,
+    make: Box<Make<T>>,
+    live: ArcSwap<Live<T>>,
+}
+
+struct Live<T> {
+    texts: Texts,
+    made: Made<T>,
+}
+
+impl<T> Reloading<T> {
+    pub(super) fn new(
+        files: Vec<TlsFile>,
+        make: impl Fn(&Texts) -> Result<Made<T>, TlsError> + Send + Sync + 'static,
+    ) -> Result<Self, TlsError> {
+        let texts = Texts::read(&files)?;
+        let made = make(&texts)?;
+        Ok(Self {
+            files,
+            make: Box::new(make),
+            live: ArcSwap::from_pointee(Live { texts, made }),
+        })
+    }
+
+    /// What new connections use.
+    pub(super) fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.live.load().made.value)
+    }
+}
+
+impl<T: Send + Sync> Kept for Reloading<T> {
+    fn look(&self) -> Result<bool, TlsError> {
+        let texts = Texts::read(&self.files)?;
+        if self.live.load().texts == texts {
+            return Ok(false);
+        }
+        let made = (self.make)(&texts)?;
+        self.live.store(Arc::new(Live { texts, made }));
+        Ok(true)
+    }
+
+    fn certificate(&self) -> Option<Certificate> {
+        self.live.load().made.certificate.clone()
+    }
+}
