@@ -9,7 +9,7 @@
 //! Neither node is ever deleted by swarm. Somebody who deletes both by hand has lost the record as in a wiped store: an
 //! old pair fits again only where both counters come to stand where they stood before.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
@@ -73,34 +73,20 @@ impl Lease {
         ]
     }
 
-    /// Reads the answers to [`Lease::questions`].
+    /// Reads the answers to [`Lease::questions`] that are not linearizable. `None` where they show less than was known:
+    /// the server lags, or data were lost.
     pub(super) fn read(
         &self,
         session: &Session,
         answered: &Answered,
-    ) -> Result<Reading, StoreError> {
-        let [generation, _exists, found] = answered.replies.as_slice() else {
-            return Err(session.garbage(Garbled));
-        };
-        let generation = present(session, generation)?.map(read_stat);
-        let generation = generation.transpose().map_err(|e| session.garbage(e))?;
-        let Some(body) = present(session, found)? else {
-            self.remember(None);
-            return Ok(Reading::Absent);
-        };
-        let (data, stat) = jute::read_data(body).map_err(|error| session.garbage(error))?;
-        let mzxid = version(&stat);
-        self.remember(Some(Known {
-            mzxid,
-            version: stat.version,
-            generation: generation.map(|stat| stat.version),
-        }));
-        Ok(Reading::of(mzxid, &data))
-    }
-
-    /// The version seen last.
-    pub(super) fn seen(&self) -> Option<Version> {
-        self.known().map(|known| known.mzxid)
+    ) -> Result<Option<Reading>, StoreError> {
+        let (reading, found) = answers(session, answered)?;
+        let mut known = self.lock();
+        if reading.version() < known.map(|known| known.mzxid) {
+            return Ok(None);
+        }
+        *known = found;
+        Ok(Some(reading))
     }
 
     /// Reads linearizably. Reads come from the data of the server that is asked, which may lag, and a sync does not make
@@ -121,7 +107,11 @@ impl Lease {
             let mut answered = session.ask(deadline, &questions, true).await?;
             let barrier = answered.replies.remove(0);
             match transaction(session, barrier)? {
-                Ok(_) => return self.read(session, &answered),
+                Ok(_) => {
+                    let (reading, found) = answers(session, &answered)?;
+                    *self.lock() = found;
+                    return Ok(reading);
+                }
                 // Later servers may answer a transaction that fails without asking the others.
                 Err(Code::NO_NODE) => {
                     session.make(deadline, &self.generation).await?;
@@ -155,7 +145,8 @@ impl Lease {
         record: &Record,
     ) -> Result<SwapOutcome, Failure> {
         for _ in 0..TRIES {
-            let steps = match (expected, self.compared_at(expected)) {
+            let compared = expected.and_then(|expected| self.compared_at(expected));
+            let steps = match (expected, compared) {
                 (None, _) => self.creation(record),
                 (Some(_), Some((version, generation))) => self.change(version, generation, record),
                 (Some(_), None) => {
@@ -170,7 +161,11 @@ impl Lease {
             let mut answered = session.ask(deadline, &[Op::Multi(steps)], false).await?;
             let written = transaction(session, answered.replies.remove(0));
             match written.map_err(Failure::Lost)? {
-                Ok(left) => return self.written(session, &left).map_err(Failure::Lost),
+                Ok(left) => {
+                    let generation = compared.map(|(_, generation)| generation);
+                    let written = self.written(session, &left, generation);
+                    return written.map_err(Failure::Lost);
+                }
                 Err(Code::NO_NODE | Code::NODE_EXISTS | Code::BAD_VERSION) => {}
                 Err(code) => return Err(Failure::Lost(session.refused(code))),
             }
@@ -184,26 +179,30 @@ impl Lease {
         Ok(SwapOutcome::NotApplied)
     }
 
-    /// The data versions of the record and of the generation where the version is `expected`, if they are known.
-    fn compared_at(&self, expected: Option<Version>) -> Option<(i32, i32)> {
-        let known = self.known().filter(|known| Some(known.mzxid) == expected)?;
+    /// The data versions of the record and of the generation at version `expected`, if they are known.
+    fn compared_at(&self, expected: Version) -> Option<(i32, i32)> {
+        let known = self.lock().filter(|known| known.mzxid == expected)?;
         Some((known.version, known.generation?))
     }
 
-    /// After a write that left these: of a creation the generation comes first.
-    fn written(&self, session: &Session, left: &[Stat]) -> Result<SwapOutcome, StoreError> {
-        let before = self.known().and_then(|known| known.generation);
+    /// After a write that left these: of a creation the generation comes first, else it is the one that was compared.
+    fn written(
+        &self,
+        session: &Session,
+        left: &[Stat],
+        compared: Option<i32>,
+    ) -> Result<SwapOutcome, StoreError> {
         let (generation, stat) = match left {
-            [stat] => (before, stat),
+            [stat] => (compared, stat),
             [generation, stat] => (Some(generation.version), stat),
             _ => return Err(session.garbage(Garbled)),
         };
         let mzxid = version(stat);
-        self.remember(Some(Known {
+        *self.lock() = Some(Known {
             mzxid,
             version: stat.version,
             generation,
-        }));
+        });
         Ok(SwapOutcome::Swapped(mzxid))
     }
 
@@ -243,13 +242,29 @@ impl Lease {
         ]
     }
 
-    fn remember(&self, known: Option<Known>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn known(&self) -> Option<Known> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the answers to [`Lease::questions`] say.
+fn answers(session: &Session, answered: &Answered) -> Result<(Reading, Option<Known>), StoreError> {
+    let [generation, _exists, found] = answered.replies.as_slice() else {
+        return Err(session.garbage(Garbled));
+    };
+    let generation = present(session, generation)?.map(read_stat).transpose();
+    let generation = generation.map_err(|error| session.garbage(error))?;
+    let Some(body) = present(session, found)? else {
+        return Ok((Reading::Absent, None));
+    };
+    let (data, stat) = jute::read_data(body).map_err(|error| session.garbage(error))?;
+    let mzxid = version(&stat);
+    let known = Known {
+        mzxid,
+        version: stat.version,
+        generation: generation.map(|stat| stat.version),
+    };
+    Ok((Reading::of(mzxid, &data), Some(known)))
 }
 
 fn version(stat: &Stat) -> Version {

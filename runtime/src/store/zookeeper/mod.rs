@@ -129,14 +129,10 @@ impl Store for ZooKeeper {
         let (path, questions) = (self.lease.path(), self.lease.questions(true));
         let watch = &self.watches.lease;
         let asked = watch.ask(&self.session, self.operation, cursor, path, &questions);
-        let answered = asked.await?;
-        let before = self.lease.seen();
-        let found = self.lease.read(&self.session, &answered)?;
-        // Less than was seen before: the server lags, or the data were lost.
-        if found.version() < before {
-            return self.verify_lease().await;
+        match self.lease.read(&self.session, &asked.await?)? {
+            Some(found) => Ok(found),
+            None => self.verify_lease().await,
         }
-        Ok(found)
     }
 
     async fn swap_lease(&self, expected: Option<Version>, record: &Record) -> SwapOutcome {
