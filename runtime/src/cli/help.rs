@@ -64,9 +64,11 @@ NAME is an engine's name or ID, as 'swarm status' and 'docker info' show it.
 ";
 
 /// Ends the help of `certs`.
-pub(super) const CERTS_NOTES: &str = "Makes ca.pem and ca-key.pem, and in manager/, engine/ and client/ a ca.pem, cert.pem and key.pem each:
-client/ is what DOCKER_CERT_PATH names. One certificate serves all managers, another all engines. The managers'
-one carries the name URI:swarm://manager, so that an engine cannot pass as a manager. Nothing is overwritten.
+pub(super) const CERTS_NOTES: &str =
+    "Makes ca.pem and ca-key.pem, and a ca.pem, cert.pem and key.pem each in manager/, engine/ and
+client/; the last is what DOCKER_CERT_PATH names. One certificate serves all managers, another all
+engines. The managers' one carries the name URI:swarm://manager, so that an engine cannot pass as
+a manager. Nothing is overwritten.
 ";
 
 /// Ends the help of `step-down`.
