@@ -242,20 +242,22 @@ impl Noisy {
             Noise::Refresh(true) => Some(Input::RefreshAll),
             Noise::Refresh(false) => {
                 self.clock += 1;
-                let ticket = self.clock;
-                self.tickets.insert(ticket);
-                Some(match ticket % 2 {
-                    0 => Input::Join {
-                        container: "c1".into(),
-                        ticket,
-                    },
-                    _ => Input::Refresh {
-                        part: Part::Container("c1".into()),
-                        ticket,
-                    },
-                })
+                self.tickets.insert(self.clock);
+                Some(waiting(self.clock))
             }
         }
+    }
+}
+
+/// Somebody who waits for a container to be read.
+fn waiting(ticket: u64) -> Input {
+    let container = "c1".into();
+    match ticket % 2 {
+        0 => Input::Join { container, ticket },
+        _ => Input::Refresh {
+            part: Part::Container(container),
+            ticket,
+        },
     }
 }
 
