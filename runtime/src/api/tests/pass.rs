@@ -55,6 +55,21 @@ async fn what_was_done_shows_in_the_very_next_list() {
 }
 
 #[tokio::test]
+async fn a_start_shows_in_the_very_next_list_whatever_was_being_read() {
+    let rig = Rig::new(1).await;
+    rig.run("one").await;
+    for round in 0..30 {
+        // Its events make the manager read the container while it is started again.
+        rig.ask_engine(0, "POST", "/v1.41/containers/one/kill")
+            .await;
+        let reply = rig.ask("POST", "/v1.41/containers/one/start").await;
+        assert_eq!(reply.status, 204, "{reply:?}");
+        assert_eq!(rig.names("").await.len(), 1, "round {round}");
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn inspect_names_the_engine_and_its_address() {
     let rig = Rig::new(1).await;
     let body = json!({"Image": "alpine", "Cmd": ["top"], "ExposedPorts": {"80/tcp": {}},
