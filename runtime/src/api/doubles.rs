@@ -137,10 +137,13 @@ impl Api {
         Ok(response.status() == StatusCode::NO_CONTENT)
     }
 
-    fn all_doubles(&self) -> Doubles {
+    pub(super) fn all_doubles(&self) -> Doubles {
+        // One lock after the other: a reader that waits behind a writer which waits for that reader waits for ever.
+        let containers = self.fleet.cluster().read().doubles();
+        let networks = self.network_doubles();
         Doubles {
-            containers: self.fleet.cluster().read().doubles(),
-            networks: self.network_doubles(),
+            containers,
+            networks,
         }
     }
 
@@ -172,7 +175,7 @@ impl Api {
     }
 }
 
-struct Doubles {
+pub(super) struct Doubles {
     containers: Vec<Double>,
     networks: Vec<Double>,
 }

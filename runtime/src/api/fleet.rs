@@ -1,5 +1,6 @@
 //! What the API needs of the engines: the warm view, a way to send requests, and fresh records when it asks.
 
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use http::{Request, Response};
@@ -19,15 +20,71 @@ use crate::platform::BoxFuture;
 pub struct SharedCluster(Arc<RwLock<Cluster>>);
 
 impl SharedCluster {
-    /// For reading. Not to be held over an `await`.
-    pub fn read(&self) -> RwLockReadGuard<'_, Cluster> {
-        // A reader or writer that panicked has left data behind that the next refresh corrects.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    /// For reading. Not to be held over an `await`, nor while reading once more: who reads again waits for a writer that
+    /// came in between, and that waits for the first look to end.
+    ///
+    /// # Panics
+    /// In debug builds, when this thread is reading already.
+    pub fn read(&self) -> Look<'_> {
+        #[cfg(debug_assertions)]
+        let only = only::Only::look();
+        Look {
+            // A reader or writer that panicked has left data behind that the next refresh corrects.
+            cluster: self.0.read().unwrap_or_else(PoisonError::into_inner),
+            #[cfg(debug_assertions)]
+            _only: only,
+        }
     }
 
     /// For writing. Not to be held over an `await`.
     pub fn write(&self) -> RwLockWriteGuard<'_, Cluster> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A look at the view, which does not change meanwhile.
+#[derive(Debug)]
+pub struct Look<'a> {
+    cluster: RwLockReadGuard<'a, Cluster>,
+    #[cfg(debug_assertions)]
+    _only: only::Only,
+}
+
+impl Deref for Look<'_> {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+#[cfg(debug_assertions)]
+mod only {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LOOKING: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// While it is there, this thread looks at the view.
+    #[derive(Debug)]
+    pub(super) struct Only(());
+
+    impl Only {
+        pub(super) fn look() -> Self {
+            let before = LOOKING.replace(true);
+            assert!(
+                !before,
+                "the view is read by a thread that is reading it already"
+            );
+            Self(())
+        }
+    }
+
+    impl Drop for Only {
+        fn drop(&mut self) {
+            LOOKING.set(false);
+        }
     }
 }
 
@@ -74,4 +131,19 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// How many subscriptions there are.
     fn subscribers(&self) -> usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "is reading it already")]
+    fn a_second_look_under_the_first_is_a_defect() {
+        let view = SharedCluster::default();
+        drop(view.read());
+        let first = view.read();
+        let _second = view.read();
+        drop(first);
+    }
 }

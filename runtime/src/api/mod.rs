@@ -54,7 +54,7 @@ mod upload;
 mod volumes;
 
 pub use answer::ApiError;
-pub use fleet::{BeforeSend, Fleet, SharedCluster};
+pub use fleet::{BeforeSend, Fleet, Look, SharedCluster};
 pub use gate::{Gate, NotPrimary, OpenGate, Pass, SharedPass};
 
 use answer::{Answer, json_text};

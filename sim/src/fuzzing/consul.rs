@@ -8,11 +8,11 @@ use swarm::http::client::ClientConfig;
 use swarm::store::consul::ConsulConfig;
 use swarm::store::{Consul, Cursor, Store, StoreError};
 use swarm_core::address::HostPort;
-use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Listing};
+use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 
 use super::memory;
-use super::served::{Answer, answers, play, record as own};
+use super::served::{Answer, answers, ask, play, record as own};
 
 /// No answer is taken for more than it says: a swap counts as done only if the answer names the key and its version, as
 /// not done only if the server says so; what is read as a record is one.
@@ -57,25 +57,7 @@ async fn operate(store: &Consul, operation: u8, first: &Answer, key: &str) {
             let announced = store.announce_primary(&engine).await;
             assert!(announced.is_err() || first.is_success());
         }
-        b'p' => {
-            let _ = store.classic_primary().await;
-        }
-        b'e' => {
-            let mut cursor = Cursor::default();
-            for _ in 0..2 {
-                if let Ok(found) = store.watch_engines(&mut cursor).await {
-                    let _ = Listing::of(found.iter().map(String::as_str));
-                }
-            }
-        }
-        b'r' => {
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-        }
-        b'd' => {
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-            let _ = store.deregister(&engine).await;
-        }
+        b'p' | b'e' | b'r' | b'd' => ask(store, operation).await,
         _ => {
             let mut cursor = Cursor::default();
             reading(store.watch_lease(&mut cursor).await, first);

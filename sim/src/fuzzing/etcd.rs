@@ -8,11 +8,11 @@ use swarm::http::client::ClientConfig;
 use swarm::store::etcd::EtcdConfig;
 use swarm::store::{Cursor, Etcd, Store};
 use swarm_core::address::HostPort;
-use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Listing, Secret, StoreUser};
+use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Secret, StoreUser};
 use swarm_core::election::{SwapOutcome, Version};
 
 use super::memory;
-use super::served::{Answer, answers, play, record};
+use super::served::{Answer, answers, ask, play, record};
 
 /// No answer is taken for more than it says: a swap counts as done only if the answer says so and names the revision, as
 /// not done only if the server refused it.
@@ -48,32 +48,13 @@ pub fn etcd(bytes: &[u8]) {
 }
 
 async fn operate(store: &Etcd, operation: u8, first: &Answer) {
-    let engine = HostPort::localhost();
     match operation {
         b'v' | b'u' => {
             let _ = store.verify_lease().await;
         }
         b's' => swap(&store.swap_lease(None, &record()).await, first),
         b'S' => swap(&store.swap_lease(Some(Version(5)), &record()).await, first),
-        b'p' => {
-            let _ = store.classic_primary().await;
-        }
-        b'e' => {
-            let mut cursor = Cursor::default();
-            for _ in 0..2 {
-                if let Ok(found) = store.watch_engines(&mut cursor).await {
-                    let _ = Listing::of(found.iter().map(String::as_str));
-                }
-            }
-        }
-        b'r' => {
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-        }
-        b'd' => {
-            let _ = store.register(&engine, Duration::from_secs(60)).await;
-            let _ = store.deregister(&engine).await;
-        }
+        b'p' | b'e' | b'r' | b'd' => ask(store, operation).await,
         _ => {
             let mut cursor = Cursor::default();
             for _ in 0..3 {

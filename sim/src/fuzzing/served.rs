@@ -1,9 +1,12 @@
 //! A store server that gives the answers of an input.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarm::platform::Platform;
+use swarm::store::{Cursor, Store};
 use swarm_core::address::HostPort;
+use swarm_core::discovery::Listing;
 use swarm_core::election::Record;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
@@ -100,5 +103,32 @@ pub(super) fn record() -> Record {
         lease_ms: 2_000,
         released: false,
         members: Vec::new(),
+    }
+}
+
+/// Asks for what may end in any way but a panic: `p` for a classic manager, `e` for engines; `r` and `d` register and
+/// deregister one.
+pub(super) async fn ask(store: &dyn Store, operation: u8) {
+    let (engine, ttl) = (HostPort::localhost(), Duration::from_secs(60));
+    let mut cursor = Cursor::default();
+    match operation {
+        b'e' => {
+            for _ in 0..2 {
+                if let Ok(found) = store.watch_engines(&mut cursor).await {
+                    let _ = Listing::of(found.iter().map(String::as_str));
+                }
+            }
+        }
+        b'r' => {
+            let _ = store.register(&engine, ttl).await;
+            let _ = store.register(&engine, ttl).await;
+        }
+        b'd' => {
+            let _ = store.register(&engine, ttl).await;
+            let _ = store.deregister(&engine).await;
+        }
+        _ => {
+            let _ = store.classic_primary().await;
+        }
     }
 }

@@ -135,6 +135,25 @@ impl Asker {
         self.send(id, ask).await
     }
 
+    /// Looks at `what`, which was acknowledged: it is there. `excused` says, when it is not, that nobody is to blame.
+    pub(super) async fn look(
+        &self,
+        what: &str,
+        path: String,
+        excused: impl Fn(&mut Ledger) -> bool + Send,
+    ) {
+        let heard = self.ask(Ask::get(path)).await;
+        let mut ledger = self.ledger();
+        if heard.told == Told::Rejected && !excused(&mut ledger) {
+            let what = format!(
+                "{what} was acknowledged and is not found by request {}: {}",
+                heard.id,
+                String::from_utf8_lossy(&heard.body)
+            );
+            ledger.fail(Property::ExactlyOnce, "not-found", what);
+        }
+    }
+
     /// Asks for a container, perhaps of the name that `name` makes of the request's number.
     pub(super) async fn create(
         &self,

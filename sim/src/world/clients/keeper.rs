@@ -8,8 +8,7 @@ use swarm_models::engine::Change;
 use super::ClientHost;
 use super::asker::{Ask, Asker};
 use super::ledger::KEY_LABEL;
-use crate::history::{Nature, Told};
-use crate::property::Property;
+use crate::history::Nature;
 
 /// What it makes.
 struct Sort {
@@ -54,7 +53,12 @@ async fn life(asker: &Asker, sort: &Sort, random: &mut Random) {
         return;
     };
     asker.pause().await;
-    look(asker, sort, key, &name).await;
+    let what = format!("{name} of request {key} among {}", sort.word);
+    let path = format!("/v1.41/{}/{name}", sort.word);
+    // Its engine may have left the cluster.
+    asker
+        .look(&what, path, |ledger| ledger.moves().may_be_out())
+        .await;
     asker.pause().await;
     if random.chance(800) {
         let path = format!("/v1.41/{}/{name}", sort.word);
@@ -74,21 +78,4 @@ async fn make(asker: &Asker, sort: &Sort) -> Option<(u64, String)> {
     ask.body = config.to_string().into();
     let made = asker.send(id, ask).await;
     made.is_done().then_some((id, name))
-}
-
-/// What was acknowledged is there until its client removes it, unless its engine has left the cluster.
-async fn look(asker: &Asker, sort: &Sort, key: u64, name: &str) {
-    let path = format!("/v1.41/{}/{name}", sort.word);
-    let heard = asker.ask(Ask::get(path)).await;
-    if heard.told == Told::Rejected && !asker.ledger().moves().may_be_out() {
-        let what = format!(
-            "{name} of request {key} among {} was acknowledged and is not found by request {}: {}",
-            sort.word,
-            heard.id,
-            String::from_utf8_lossy(&heard.body)
-        );
-        asker
-            .ledger()
-            .fail(Property::ExactlyOnce, "not-found", what);
-    }
 }

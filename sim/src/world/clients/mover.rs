@@ -8,7 +8,6 @@ use swarm_models::engine::Change;
 use super::ClientHost;
 use super::asker::{Ask, Asker};
 use crate::history::{Nature, Told};
-use crate::property::Property;
 
 /// Containers of one client.
 const KEPT: usize = 4;
@@ -23,7 +22,13 @@ pub(super) async fn work(host: ClientHost) {
             kept.extend(make(&asker).await);
         }
         for name in &kept {
-            look(&asker, name).await;
+            // It is there under its name, wherever it is, unless its engine has left the cluster.
+            let path = format!("/v1.41/containers/{name}/json");
+            asker
+                .look(&format!("container {name}"), path, |ledger| {
+                    ledger.moves().may_be_out()
+                })
+                .await;
             asker.pause().await;
         }
         asker.pause().await;
@@ -58,20 +63,4 @@ async fn make(asker: &Asker) -> Option<String> {
         asker.pause().await;
     }
     Some(name)
-}
-
-/// It is there under its name, wherever it is, unless its engine has left the cluster.
-async fn look(asker: &Asker, name: &str) {
-    let path = format!("/v1.41/containers/{name}/json");
-    let heard = asker.ask(Ask::get(path)).await;
-    if heard.told == Told::Rejected && !asker.ledger().moves().may_be_out() {
-        let what = format!(
-            "container {name} was acknowledged and is not found by request {}: {}",
-            heard.id,
-            String::from_utf8_lossy(&heard.body)
-        );
-        asker
-            .ledger()
-            .fail(Property::ExactlyOnce, "not-found", what);
-    }
 }

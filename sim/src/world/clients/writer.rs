@@ -7,8 +7,7 @@ use swarm_models::engine::Change;
 
 use super::ClientHost;
 use super::asker::{Ask, Asker, Heard};
-use crate::history::{Nature, Told};
-use crate::property::Property;
+use crate::history::Nature;
 
 /// SIGUSR1, which ends nothing in a modelled container.
 const SIGNAL: &str = "10";
@@ -138,17 +137,7 @@ impl Container {
 
     /// An acknowledged container is there until its client removes it.
     async fn inspect(&self, asker: &Asker) {
-        let heard = asker.ask(Ask::get(self.path("/json"))).await;
-        if heard.told == Told::Rejected {
-            let what = format!(
-                "the container of request {} was acknowledged and is not found by request {}: {}",
-                self.key,
-                heard.id,
-                String::from_utf8_lossy(&heard.body)
-            );
-            asker
-                .ledger()
-                .fail(Property::ExactlyOnce, "not-found", what);
-        }
+        let what = format!("the container of request {}", self.key);
+        asker.look(&what, self.path("/json"), |_| false).await;
     }
 }
