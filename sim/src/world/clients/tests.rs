@@ -112,11 +112,17 @@ fn failovers_of_all_kinds_break_no_promise_to_clients() {
 #[test]
 fn repeated_and_skipped_events_are_noticed() {
     let workload = Workload {
-        writers: 3,
+        writers: 6,
         streams: 3,
         ..NOBODY
     };
-    let plan = plan(3, workload, vec![(2_000, 4_000, kill(false))]);
+    // What happens between two primaries is what can be skipped: several of them leave no doubt.
+    let faults = vec![
+        (500, 0, step_down()),
+        (1_500, 0, step_down()),
+        (2_500, 4_000, kill(false)),
+    ];
+    let plan = plan(3, workload, faults);
     notices(&plan, Mutant::RepeatsEvents, &["event-stream.twice"]);
     let violation = outcome(&plan, Some(Mutant::SkipsEvents)).violation;
     let signature = violation.map(|violation| violation.signature());
