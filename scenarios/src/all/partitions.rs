@@ -81,7 +81,7 @@ fn of_the_store() -> Scripts {
             .story("The network keeps what the primary sent to the engine until the next primary has repeated it: what the late creates make is removed again, and nothing that was acknowledged.")
             .stores(1)
             .engines(1)
-            .clients(0, 8)
+            .clients(0, 16)
             .latency(1.ms(), 2.ms())
             .at(1.secs())
             .cut(primary(), engine(1))
