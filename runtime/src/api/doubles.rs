@@ -206,20 +206,21 @@ async fn watch(
         let Some(api) = api.upgrade() else { return };
         let authority = election.borrow_and_update().authority;
         let acted_in = std::mem::replace(&mut epoch, authority.map(|authority| authority.epoch));
-        let doubles = match heard {
+        match heard {
             Some(Err(SubscriptionError::Closed)) => return,
-            Some(Err(SubscriptionError::Lagged { .. })) => {
-                events = api.fleet.listen();
-                api.all_doubles()
-            }
-            Some(Ok(heard)) => match api.doubles_after(&heard.event) {
-                Some(doubles) => doubles,
-                None => continue,
-            },
-            None if epoch == acted_in => continue,
-            None => api.all_doubles(),
+            Some(Err(SubscriptionError::Lagged { .. })) => events = api.fleet.listen(),
+            Some(Ok(_)) | None => {}
+        }
+        // Only the primary removes any.
+        if epoch.is_none() {
+            continue;
+        }
+        let doubles = match &heard {
+            Some(Ok(heard)) => api.doubles_after(&heard.event),
+            None if epoch == acted_in => None,
+            Some(Err(_)) | None => Some(api.all_doubles()),
         };
-        if epoch.is_some() {
+        if let Some(doubles) = doubles {
             api.remove_doubles(doubles).await;
         }
     }
