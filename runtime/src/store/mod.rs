@@ -18,12 +18,18 @@ use zookeeper::ZooKeeperConfig;
 
 pub mod consul;
 pub mod etcd;
+mod registered;
 mod servers;
 pub mod zookeeper;
 
 pub use consul::Consul;
 pub use etcd::Etcd;
 pub use zookeeper::ZooKeeper;
+
+/// How long a watch waits for a change. A longer wait would hide that none is heard of: a blocking query of Consul with an
+/// index from before the loss of its data blocks in full (HA.md section 2.5), a watch of etcd from a revision that is yet
+/// to come stays silent, and so does a server of ZooKeeper that is cut off.
+const WATCH_WAIT: Duration = Duration::from_secs(5);
 
 /// The store that `config` names, ready for use; `None` if it names none. Nothing is sent yet.
 ///

@@ -14,8 +14,9 @@ use swarm_core::address::HostPort;
 use swarm_core::discovery::{KeyLayout, Secret};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 
+use super::registered::Registered;
 use super::servers::{self, Servers};
-use super::{Cursor, Store, StoreError};
+use super::{Cursor, Store, StoreError, WATCH_WAIT};
 use crate::http::Client;
 use crate::platform::SharedPlatform;
 
@@ -28,9 +29,6 @@ mod txn;
 
 use transport::Call;
 
-/// How long a blocking query waits for a change. A longer wait would hide a store that lost its data: a query with an
-/// index from before blocks in full (HA.md section 2.5).
-const WATCH_WAIT: Duration = Duration::from_secs(5);
 /// Consul adds up to a sixteenth to the wait; a server that is paused never answers at all.
 const WATCH_LIMIT: Duration = Duration::from_millis(6_500);
 /// The flags classic Swarm writes with each of its keys (spec/classic.md section 2.4).
@@ -42,7 +40,8 @@ pub struct Consul {
     token: Option<Secret>,
     layout: KeyLayout,
     operation: Duration,
-    sessions: session::Sessions,
+    /// By their IDs.
+    sessions: Registered<String>,
 }
 
 /// Where and how to reach Consul.
@@ -67,7 +66,7 @@ impl Consul {
             token: config.token,
             layout: config.layout,
             operation: config.operation,
-            sessions: session::Sessions::default(),
+            sessions: Registered::new(),
         })
     }
 

@@ -1,7 +1,5 @@
 //! Registrations that end with the agent: a session deletes its key when it is not renewed (spec/classic.md 2.5).
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use consulrs::api::kv::requests::SetKeyRequest;
@@ -17,31 +15,6 @@ use super::{CLASSIC_FLAGS, Consul, consistent};
 const SESSION_TTL_MIN: Duration = Duration::from_secs(10);
 /// And longer ones always.
 const SESSION_TTL_MAX: Duration = Duration::from_secs(86_400);
-
-/// The session of each engine registered by this process.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<BTreeMap<HostPort, String>>);
-
-impl Sessions {
-    fn of(&self, engine: &HostPort) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(engine)
-            .cloned()
-    }
-
-    fn set(&self, engine: &HostPort, session: Option<String>) {
-        let mut sessions = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        match session {
-            Some(session) => sessions.insert(engine.clone(), session),
-            None => sessions.remove(engine),
-        };
-    }
-}
 
 impl Consul {
     /// Renews the engine's session, or makes one and binds the key to it.
@@ -65,15 +38,14 @@ impl Consul {
             self.put(&key, engine, None).await?;
             return self.destroy(session).await;
         }
-        self.sessions.set(engine, Some(session));
+        self.sessions.set(engine, session);
         Ok(())
     }
 
     pub(super) async fn destroy_session(&self, engine: &HostPort) -> Result<(), StoreError> {
-        let Some(session) = self.sessions.of(engine) else {
+        let Some(session) = self.sessions.take(engine) else {
             return Ok(());
         };
-        self.sessions.set(engine, None);
         self.destroy(session).await
     }
 

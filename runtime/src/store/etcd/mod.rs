@@ -14,6 +14,7 @@ use swarm_core::address::HostPort;
 use swarm_core::discovery::{KeyLayout, StoreUser};
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 
+use super::registered::Registered;
 use super::servers::{Call, Servers};
 use super::{Cursor, Store, StoreError};
 use crate::http::Client;
@@ -40,7 +41,8 @@ pub struct Etcd {
     lease: Watch,
     engines: Watch,
     drained: Watch,
-    leases: registration::Leases,
+    /// By their IDs.
+    leases: Registered<Int>,
 }
 
 /// Where and how to reach etcd.
@@ -68,7 +70,7 @@ impl Etcd {
             drained: Watch::new(Span::below(&config.layout.drained_prefix())),
             layout: config.layout,
             operation: config.operation,
-            leases: registration::Leases::default(),
+            leases: Registered::new(),
         })
     }
 

@@ -1,7 +1,5 @@
 //! Registrations that end with the agent: a lease deletes its key when it is not kept alive.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use swarm_core::address::HostPort;
@@ -10,28 +8,6 @@ use super::super::StoreError;
 use super::Etcd;
 use super::gateway;
 use super::wire::{Base64, Done, Int, LeaseAlive, LeaseGrant, LeaseId, Message, Put, Span};
-
-/// The lease of each engine registered by this process.
-#[derive(Default)]
-pub(super) struct Leases(Mutex<BTreeMap<HostPort, Int>>);
-
-impl Leases {
-    fn of(&self, engine: &HostPort) -> Option<Int> {
-        self.lock().get(engine).copied()
-    }
-
-    fn set(&self, engine: &HostPort, lease: Int) {
-        self.lock().insert(engine.clone(), lease);
-    }
-
-    fn take(&self, engine: &HostPort) -> Option<Int> {
-        self.lock().remove(engine)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<HostPort, Int>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Etcd {
     /// Keeps the engine's lease alive, or makes one and binds the key to it.

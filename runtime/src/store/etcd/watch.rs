@@ -3,15 +3,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::super::StoreError;
+use super::super::{StoreError, WATCH_WAIT};
 use super::gateway::{self, Gateway};
 use super::wire::{Event, Message, Span, WatchRequest, Watched};
 use crate::http::lines::Lines;
 use crate::platform::timeout;
-
-/// How long a watch waits for a change. A longer wait would hide a store that lost its data: a watch from a revision
-/// that is yet to come stays silent.
-const WATCH_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Watch {
     span: Span,

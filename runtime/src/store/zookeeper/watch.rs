@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::super::{Cursor, StoreError};
+use super::super::{Cursor, StoreError, WATCH_WAIT};
 use super::jute::Op;
 use super::session::{Answered, Session};
 use crate::platform::timeout;
-
-/// How long a watch waits for a change. A longer wait would hide a server that no longer hears of any.
-const WATCH_WAIT: Duration = Duration::from_secs(5);
 
 /// What waits at one path.
 #[derive(Default)]
