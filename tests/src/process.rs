@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use rustix::param::page_size;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
@@ -105,6 +106,20 @@ impl Process {
     /// Its process id, which is also the id of its process group.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its memory that is resident, in bytes.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resident(&self) -> Result<u64> {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.id()))?;
+        let pages: u64 = statm
+            .split_whitespace()
+            .nth(1)
+            .and_then(|field| field.parse().ok())
+            .context("statm without a second field")?;
+        Ok(pages * u64::try_from(page_size())?)
     }
 
     /// When it was started.

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Lets this process and its children open as many files as they may.
@@ -33,17 +33,6 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(
         ticks * 1000 / clock_ticks_per_second(),
     ))
-}
-
-/// The memory of `pid` that is resident, in bytes.
-pub(crate) fn resident(pid: u32) -> Result<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|field| field.parse().ok())
-        .context("statm without a second field")?;
-    Ok(pages * u64::try_from(page_size())?)
 }
 
 /// The files `pid` has open.

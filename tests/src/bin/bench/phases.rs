@@ -62,7 +62,7 @@ async fn start_alone(report: &mut Report) -> Result<()> {
     let manager =
         Manager::single(&format!("file://{}", path.display()), &[], Streams::Pipes).await?;
     manager.wait_listening(LIMIT).await?;
-    let resident = machine::resident(manager.process.id())?;
+    let resident = manager.process.resident()?;
     report.add(report::MEMORY_AT_START, mebibytes(resident));
     Ok(())
 }
@@ -97,7 +97,7 @@ async fn start(options: &Options, engines: &Engines, report: &mut Report) -> Res
         ),
     );
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let resident = machine::resident(id)?;
+    let resident = manager.process.resident()?;
     let containers = u64::try_from(options.size.all_containers())?;
     report.add(
         report::MEMORY,
@@ -132,7 +132,7 @@ fn measure(
     if options.wants(Part::Events) {
         events(engines, manager, report)?;
     }
-    let resident = machine::resident(manager.process.id())?;
+    let resident = manager.process.resident()?;
     report.add("RSS at the end", mebibytes(resident));
     Ok(())
 }
