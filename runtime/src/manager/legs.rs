@@ -9,7 +9,7 @@ use crate::http::client::ClientConfig;
 use crate::platform::SharedPlatform;
 use crate::tls::{ClientTls, Keeper, ServerTls, TlsError};
 
-/// The clients of a manager. Those without TLS are one.
+/// The clients of a manager. Those without TLS are one, but for the one that speaks to engines.
 pub(super) struct Legs {
     pub(super) peers: Client,
     pub(super) engines: Client,
@@ -33,7 +33,10 @@ impl Legs {
         let tls = &config.tls;
         let managers = |config| ClientTls::to_managers(platform, config);
         let peers = client(tls.peers.as_ref().map(managers).transpose()?);
-        let engines = client(ClientTls::optional(platform, tls.engines.as_ref())?);
+        let engines = match ClientTls::optional(platform, tls.engines.as_ref())? {
+            None => Client::new(platform.clone(), ClientConfig::many_peers()),
+            tls => client(tls),
+        };
         let store = config.discovery.options.tls.as_ref();
         let store = client(ClientTls::optional(platform, store)?);
         let listener = tls.listener.as_ref();
