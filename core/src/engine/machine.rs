@@ -53,6 +53,8 @@ pub(super) struct Life {
     pub(super) last_round: Option<Mono>,
     /// Inspect every container in the next listing, not only new and changed ones.
     pub(super) full: bool,
+    /// When that is due whatever happens.
+    pub(super) full_at: Mono,
     pub(super) specs_at: Mono,
     pub(super) warned: Vec<String>,
     pub(super) streams: Streams,
@@ -107,6 +109,7 @@ impl EngineMachine {
                 last_round: None,
                 full: true,
                 specs_at: now,
+                full_at: now,
                 warned: Vec::new(),
                 streams: Streams::default(),
                 work: Work::default(),

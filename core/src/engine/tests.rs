@@ -411,9 +411,12 @@ fn refreshes_inspect_only_what_is_new_or_changed() {
 fn everything_is_inspected_anew_now_and_then_and_the_stream_renewed() {
     let mut world = World::with(20);
     world.run(370 * SECOND);
-    assert_eq!(world.asked_for("inspect container"), 20);
+    assert_eq!(world.asked_for("inspect container"), 0);
     assert_eq!(world.engine.since.len(), 2);
     assert_eq!(world.streams.len(), 1);
+    // At most the hour and the time between two readings of the specs.
+    world.run((3_600 + 300) * SECOND);
+    assert_eq!(world.asked_for("inspect container"), 20);
 }
 
 #[test]
