@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 use swarm_tests::ensemble::{Ensemble, Kind};
-use swarm_tests::manager::{self, Manager};
+use swarm_tests::manager::Manager;
 use swarm_tests::modelled::ModelledEngine;
-use swarm_tests::process::{Process, Streams};
-use swarm_tests::{cluster, http as client, wait};
+use swarm_tests::process::Streams;
+use swarm_tests::{agent, cluster, http as client, wait};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const ENGINES: usize = 2;
@@ -33,7 +33,7 @@ async fn elects_serves_and_fails_over(kind: Kind) -> Result<()> {
     let mut agents = Vec::new();
     for number in 1..=ENGINES {
         let engine = ModelledEngine::start(&format!("node-{number}")).await?;
-        agents.push(join(&engine, &store).await?);
+        agents.push(agent::join(engine.address(), &store.discovery(), &[]).await?);
         engines.push(engine);
     }
     let mut managers = Vec::new();
@@ -82,12 +82,4 @@ async fn elects_serves_and_fails_over(kind: Kind) -> Result<()> {
         (engines.len() == ENGINES - 1).then_some(())
     });
     left.await
-}
-
-async fn join(engine: &ModelledEngine, store: &Ensemble) -> Result<Process> {
-    let address = engine.address().to_string();
-    let mut command = manager::command().await?;
-    command.args(["join", "--advertise", &address]);
-    command.arg(store.discovery());
-    Process::spawn(&format!("agent of {address}"), command, Streams::Pipes)
 }
