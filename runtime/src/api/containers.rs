@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use http::{Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use swarm_core::address::HostPort;
 use swarm_core::api::{ApiVersion, ContainerAction};
-use swarm_core::cluster::{Engine, LookupError};
+use swarm_core::cluster::{Engine, LookupError, human};
 use swarm_core::json::{self, JsonError, RawObject};
 use swarm_core::scheduler::ReservationId;
+use swarm_core::testbed::{Mutant, planted};
 use swarm_core::time::Wall;
 
 use super::answer::{Answer, ApiError, json_text};
@@ -76,6 +77,9 @@ impl Api {
     ) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
+        if action == ContainerAction::Start && call.repeat && !planted(Mutant::RunsTwice) {
+            self.check_not_run(&target, &id).await?;
+        }
         let before = self.last_start(&target.address, &id);
         let response = self.pass(&target, call, &path, patience(action)).await?;
         let status = response.status();
@@ -85,6 +89,29 @@ impl Api {
             self.refresh_after(&target.address, &id, status).await;
         }
         Ok(response)
+    }
+
+    /// Before a start is repeated: a container that has run and ended may have done so at the first attempt, and would run
+    /// a second time. One that runs is told to (304), one that never ran is started.
+    async fn check_not_run(&self, target: &Target, id: &str) -> Result<(), ApiError> {
+        let path = format!("/containers/{id}/json");
+        let (status, text) = self.ask(target, &path, "", INSPECT_BYTES_MAX).await?;
+        match status {
+            StatusCode::NOT_FOUND => return Ok(()),
+            StatusCode::OK => {}
+            _ => return Err(unusable(target, &format!("GET {path} answered {status}"))),
+        }
+        let has_ended = has_ended(&text).map_err(|error| unusable(target, &error.to_string()))?;
+        if !has_ended {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "the primary changed, and container {id} has run and ended; it is not known whether because of this \
+                 start or before it. Check with `docker inspect {id}` before you repeat it"
+            ),
+        ))
     }
 
     /// Waits until the view shows a later start than `before`. The event of a start has most often made the manager read
@@ -224,6 +251,23 @@ fn unusable(target: &Target, error: &str) -> ApiError {
             target.name, target.address
         ),
     )
+}
+
+/// Whether an inspected container has run and does not run any more.
+fn has_ended(text: &[u8]) -> serde_json::Result<bool> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Inspected {
+        state: State,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct State {
+        running: bool,
+        started_at: String,
+    }
+    let Inspected { state } = serde_json::from_slice(text)?;
+    Ok(!state.running && human::parse_time(&state.started_at).is_some())
 }
 
 /// Adds `Node` and puts the engine's address where a port is published on all of its interfaces.

@@ -8,7 +8,7 @@ use crate::plan::{
 };
 
 /// Every planted bug that breaks a promise.
-pub const QUARRIES: [Quarry; 31] = [
+pub const QUARRIES: [Quarry; 32] = [
     lab(
         Mutant::LeaseFromAnswer,
         10,
@@ -128,6 +128,11 @@ pub const QUARRIES: [Quarry; 31] = [
             "what a create left behind that arrived after its repetition is not removed",
         )
     },
+    world(
+        Mutant::RunsTwice,
+        12,
+        "a start that comes again starts a container that has run and ended",
+    ),
     Quarry {
         ground: engine_blinks,
         ..world(

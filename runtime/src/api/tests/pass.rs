@@ -70,6 +70,37 @@ async fn a_start_shows_in_the_very_next_list_whatever_was_being_read() {
 }
 
 #[tokio::test]
+async fn a_repeated_start_runs_nothing_a_second_time() {
+    let rig = Rig::new(1).await;
+    rig.create("brief", &["true"]).await;
+    let again = async || {
+        let headers = [("test-repeat", "1")];
+        rig.send("POST", "/v1.41/containers/brief/start", &headers, "")
+            .await
+    };
+    // The first attempt had not arrived.
+    assert_eq!(again().await.status, 204);
+    let ended = rig.ask("POST", "/v1.41/containers/brief/wait").await;
+    assert_eq!(ended.status, 200);
+    // It had, and the container has ended.
+    let reply = again().await;
+    assert_eq!(reply.status, 502, "{reply:?}");
+    assert!(reply.text.contains("has run and ended"), "{reply:?}");
+    // Whoever wants it may start it once more.
+    let wanted = rig.ask("POST", "/v1.41/containers/brief/start").await;
+    assert_eq!(wanted.status, 204);
+    rig.create("long", &["top"]).await;
+    for status in [204, 304] {
+        let headers = [("test-repeat", "1")];
+        let reply = rig
+            .send("POST", "/v1.41/containers/long/start", &headers, "")
+            .await;
+        assert_eq!(reply.status, status, "{reply:?}");
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn inspect_names_the_engine_and_its_address() {
     let rig = Rig::new(1).await;
     let body = json!({"Image": "alpine", "Cmd": ["top"], "ExposedPorts": {"80/tcp": {}},

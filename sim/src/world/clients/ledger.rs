@@ -12,7 +12,7 @@ use swarm_core::time::nanos;
 use swarm_models::engine::{Change, Engine};
 
 use crate::history::{History, Nature, Told};
-use crate::plan::{Op, Plan};
+use crate::plan::{Fault, How, Op, Plan};
 use crate::property::{Property, Violation};
 use crate::run::Answers;
 use crate::trace::{HostId, Kind};
@@ -83,6 +83,8 @@ pub(crate) struct Ledger {
     moves: Moves,
     streams: Streams,
     tunnels: Tunnels,
+    /// How often the start of a container that ends may be carried out for one request.
+    start: Nature,
     /// When requests that wait were last looked at.
     looked: u64,
     violation: Option<Violation>,
@@ -106,6 +108,7 @@ impl Ledger {
             moves: Moves::new(plan),
             streams: Streams::default(),
             tunnels: Tunnels::default(),
+            start: start_of(plan),
             looked: 0,
             violation: None,
         }
@@ -258,6 +261,11 @@ impl Ledger {
         self.moves.fault(now, op, hosts);
     }
 
+    /// How often the start of a container that ends by itself may be carried out.
+    pub(super) fn start(&self) -> Nature {
+        self.start
+    }
+
     /// Containers that managers move on their own account.
     pub(super) fn moves(&mut self) -> &mut Moves {
         &mut self.moves
@@ -367,5 +375,20 @@ impl Ledger {
             format!("{client} waits for {manager} since {since:.3} s: request {id}, {what}")
         });
         open.collect()
+    }
+}
+
+/// A network that keeps what was sent may deliver a start after its repetition has run and ended, and no engine refuses
+/// it for that: starts have no key.
+fn start_of(plan: &Plan) -> Nature {
+    let keeps = |fault: &Fault| {
+        let Op::Cut { how, .. } = &fault.op else {
+            return false;
+        };
+        *how == How::Hold
+    };
+    match plan.faults.iter().any(keeps) {
+        true => Nature::Repeatable,
+        false => Nature::Once,
     }
 }

@@ -96,7 +96,11 @@ impl Container {
     }
 
     async fn start(&self, asker: &Asker) {
-        let ask = Ask::new(Method::POST, self.path("/start"), Nature::Repeatable);
+        let nature = match self.brief {
+            true => asker.ledger().start(),
+            false => Nature::Repeatable,
+        };
+        let ask = Ask::new(Method::POST, self.path("/start"), nature);
         asker.change(self.key, Change::Start, "", ask).await;
     }
 
