@@ -13,7 +13,7 @@ use swarm_core::scheduler::ReservationId;
 use swarm_core::time::Wall;
 
 use super::answer::{Answer, ApiError, json_text};
-use super::engine::{Target, question, work};
+use super::engine::Target;
 use super::{Api, Call};
 use crate::http::body;
 use crate::http::client::SendOptions;
@@ -77,7 +77,9 @@ impl Api {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
         let before = self.last_start(&target.address, &id);
-        let response = self.pass(&target, call, &path, patience(action)).await?;
+        let response = self
+            .pass(&target, call, &path, patience(self, action))
+            .await?;
         let status = response.status();
         if action == ContainerAction::Start && status.is_success() {
             self.see_start(&target.address, &id, before).await;
@@ -131,7 +133,7 @@ impl Api {
     pub(super) async fn inspect_container(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, question()).await?;
+        let response = self.pass(&target, call, &path, self.question()).await?;
         if response.status() != StatusCode::OK {
             return Ok(response);
         }
@@ -150,7 +152,7 @@ impl Api {
     pub(super) async fn remove_container(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         if response.status().is_success() {
             let mut cluster = self.fleet.cluster().write();
             cluster.remove_container(&target.address, &id);
@@ -166,7 +168,7 @@ impl Api {
         let new_name = call.request.query.value("name").unwrap_or_default();
         let _reserved = self.reserve_name(&new_name)?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         self.refresh_after(&target.address, &id, response.status())
             .await;
         Ok(response)
@@ -182,7 +184,7 @@ impl Api {
     pub(super) async fn create_exec(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         if response.status() != StatusCode::CREATED {
             return Ok(response);
         }
@@ -278,7 +280,7 @@ fn dress_ports(ports: RawObject, ip: &str) -> Result<Box<RawValue>, JsonError> {
 }
 
 /// How long the engine may take: what waits for a container has no limit.
-fn patience(action: ContainerAction) -> SendOptions {
+fn patience(api: &Api, action: ContainerAction) -> SendOptions {
     match action {
         ContainerAction::Logs
         | ContainerAction::Stats
@@ -295,7 +297,7 @@ fn patience(action: ContainerAction) -> SendOptions {
         | ContainerAction::Top
         | ContainerAction::Changes
         | ContainerAction::ArchiveHead
-        | ContainerAction::CheckpointList => question(),
+        | ContainerAction::CheckpointList => api.question(),
         ContainerAction::Exec
         | ContainerAction::Kill
         | ContainerAction::Pause
@@ -305,7 +307,7 @@ fn patience(action: ContainerAction) -> SendOptions {
         | ContainerAction::Unpause
         | ContainerAction::Update
         | ContainerAction::CheckpointCreate
-        | ContainerAction::Remove => work(),
+        | ContainerAction::Remove => api.work(),
     }
 }
 

@@ -14,8 +14,10 @@ use super::help::{
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
 
+mod limits;
 mod tls;
 
+use limits::Limits;
 pub(super) use tls::Certs;
 use tls::{RoleTls, Tls};
 
@@ -255,6 +257,8 @@ pub(super) struct Manage {
     container_name_refresh_filter: Option<String>,
     #[command(flatten)]
     discovery: Discovery,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +382,7 @@ impl Manage {
             refresh_on_node_filter: self.refresh_on_node_filter,
             container_name_refresh_filter: self.container_name_refresh_filter,
             discovery: self.discovery.raw(env),
+            limits: self.limits.raw(),
             ..RawManage::default()
         }
     }

@@ -17,6 +17,7 @@ use http::header::{HOST, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use swarm_core::address::HostPort;
+use swarm_core::config::Limits;
 
 use super::body::Body;
 use super::error::error;
@@ -32,7 +33,7 @@ mod transfer;
 use pool::{Lease, Pool};
 use transfer::{Download, Upload};
 
-/// Bounds of a [`Client`]. The default holds the values of DESIGN.md section 9.
+/// Bounds of a [`Client`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClientConfig {
     /// Connections kept open without a request, for each peer.
@@ -53,18 +54,24 @@ pub struct ClientConfig {
     pub max_head_bytes: usize,
 }
 
-impl Default for ClientConfig {
-    fn default() -> Self {
+impl From<&Limits> for ClientConfig {
+    fn from(limits: &Limits) -> Self {
         Self {
             max_idle: 64,
-            max_connections: 512,
+            max_connections: limits.outgoing_connections,
             idle_timeout: Duration::from_secs(55),
             surplus_timeout: Duration::from_secs(2),
             max_age: Duration::from_secs(600),
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: limits.connect_timeout,
             handshake_timeout: Duration::from_secs(3),
             max_head_bytes: 64 * 1024,
         }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::from(&Limits::default())
     }
 }
 

@@ -21,13 +21,14 @@ pub(super) struct Legs {
 
 impl Legs {
     pub(super) fn new(platform: &SharedPlatform, config: &Manage) -> Result<Self, TlsError> {
-        let plain = Client::new(platform.clone(), ClientConfig::default());
+        let limits = ClientConfig::from(&config.limits);
+        let plain = Client::new(platform.clone(), limits);
         let mut keeper = Keeper::new(platform);
         let mut client = |tls: Option<Arc<ClientTls>>| match tls {
             None => plain.clone(),
             Some(tls) => {
                 keeper.add_client(&tls);
-                Client::with_tls(platform.clone(), ClientConfig::default(), Some(tls))
+                Client::with_tls(platform.clone(), limits, Some(tls))
             }
         };
         let tls = &config.tls;
