@@ -257,6 +257,9 @@ pub(super) struct Manage {
     container_name_refresh_filter: Option<String>,
     #[command(flatten)]
     discovery: Discovery,
+    /// print every option with its value and where that is from, secrets masked, and end
+    #[arg(long)]
+    pub(super) print_config: bool,
     #[command(flatten)]
     limits: Limits,
 }
