@@ -89,11 +89,6 @@ pub enum ConfigError {
          use an ACL token (--discovery-opt consul.token=… or CONSUL_HTTP_TOKEN), or unset it"
     )]
     ConsulBasicAuth,
-    /// TLS was asked for where there is none.
-    #[error(
-        "TLS to ZooKeeper is not supported: remove kv.cacertfile, and keep its port inside a network you trust"
-    )]
-    ZooKeeperTls,
     /// `join` without an address.
     #[error("missing mandatory --advertise flag")]
     AdvertiseMissing,

@@ -22,7 +22,7 @@ use swarm_core::config::Limits;
 use super::body::Body;
 use super::error::error;
 use super::headers;
-use crate::platform::{SharedPlatform, TimedOut};
+use crate::platform::{BoxIo, SharedPlatform, TimedOut};
 use crate::tls::ClientTls;
 
 mod pool;
@@ -303,6 +303,14 @@ impl Client {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Opens a connection for another protocol: outside of the pool, with the same protection.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn dial(&self, to: &HostPort) -> Result<BoxIo, ConnectError> {
+        self.pool.dial(to).await
     }
 
     /// The connections to `to`.
