@@ -187,6 +187,15 @@ async fn a_read_counts_only_behind_a_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_without_a_number_is_garbage() {
+    for mzxid in [0, -1] {
+        let store = zookeeper(vec![Turn::Serves(1, verified(mzxid))]);
+        let error = store.verify_lease().await.unwrap_err();
+        assert!(matches!(error, StoreError::Garbage { .. }), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_lags_is_not_believed() {
     let turns = [read(9), read(7), verified(9), read(9)].concat();
     let store = zookeeper(vec![Turn::Serves(1, turns)]);
