@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::header::{HOST, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use swarm_core::address::HostPort;
+use swarm_core::address::{HostPort, Reach};
 use swarm_core::config::Limits;
 
 use super::body::Body;
@@ -34,7 +34,7 @@ use pool::{Lease, Pool};
 use transfer::{Download, Upload};
 
 /// Bounds of a [`Client`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// Connections kept open without a request, for each peer.
     pub max_idle: usize,
@@ -52,6 +52,8 @@ pub struct ClientConfig {
     pub handshake_timeout: Duration,
     /// Bytes of a response's status line and headers.
     pub max_head_bytes: usize,
+    /// Where connections may lead.
+    pub reach: Reach,
 }
 
 impl From<&Limits> for ClientConfig {
@@ -65,6 +67,7 @@ impl From<&Limits> for ClientConfig {
             connect_timeout: limits.connect_timeout,
             handshake_timeout: Duration::from_secs(3),
             max_head_bytes: 64 * 1024,
+            reach: Reach::Anywhere,
         }
     }
 }

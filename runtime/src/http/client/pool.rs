@@ -127,7 +127,8 @@ impl Pool {
     /// A connection outside of the pool.
     pub(super) async fn dial(&self, to: &HostPort) -> Result<BoxIo, ConnectError> {
         let limit = self.config.connect_timeout;
-        let io = timeout(&*self.platform, limit, self.platform.connect(to)).await??;
+        let connect = self.platform.connect_within(to, &self.config.reach);
+        let io = timeout(&*self.platform, limit, connect).await??;
         let Some(tls) = &self.tls else {
             return Ok(io);
         };
