@@ -127,6 +127,9 @@ pub enum ConfigError {
     /// Files for peers that nobody would look at.
     #[error("--peer-tlscacert, --peer-tlscert and --peer-tlskey require the use of --tlsverify")]
     TlsPeersUnverified,
+    /// A list that nobody would look at.
+    #[error("--tlscrl requires the use of --tlsverify")]
+    TlsRevokedUnverified,
     /// An unknown `--engine-tls`.
     #[error("unknown --engine-tls {0:?}: use off, on or verify")]
     EngineTls(String),

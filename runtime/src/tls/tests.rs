@@ -20,6 +20,8 @@ use crate::http::testing::TestPlatform;
 use crate::http::{Body, Client, Handler, Peer, Server};
 use crate::platform::{BoxFuture, BoxIo, Platform, sleep};
 
+mod revoked;
+
 const HOST: &str = "10.0.0.1";
 
 /// A folder with one CA, `ca`, that signed a manager, an engine and a client.
