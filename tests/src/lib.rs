@@ -7,10 +7,12 @@
     reason = "real processes live in real time and outside any Platform"
 )]
 
+pub mod agent;
 pub mod cluster;
 pub mod docker;
 pub mod engines;
 pub mod ensemble;
+pub mod fault;
 pub mod http;
 pub mod manager;
 pub mod modelled;
@@ -18,6 +20,7 @@ pub mod ports;
 pub mod process;
 pub mod real;
 pub mod scratch;
+pub mod servers;
 pub mod store;
 
 pub mod wait;

@@ -122,6 +122,15 @@ impl Process {
         Ok(pages * u64::try_from(page_size())?)
     }
 
+    /// How many files it has open.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn open_files(&self) -> Result<usize> {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.id()))?;
+        Ok(files.count())
+    }
+
     /// When it was started.
     pub fn started(&self) -> Instant {
         self.started

@@ -22,6 +22,8 @@ use crate::time::Mono;
 pub const MAX_IN_FLIGHT: usize = 8;
 /// A call that the runtime never answers is taken for timed out this long after its limit.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long the event of a change may come after the answer to who made it, before the manager reads without it.
+pub(super) const EVENT_PATIENCE: Duration = Duration::from_millis(5);
 
 /// One engine's life, from discovery to removal (spec/classic.md section 6).
 ///
@@ -51,6 +53,8 @@ pub(super) struct Life {
     pub(super) last_round: Option<Mono>,
     /// Inspect every container in the next listing, not only new and changed ones.
     pub(super) full: bool,
+    /// When that is due whatever happens.
+    pub(super) full_at: Mono,
     pub(super) specs_at: Mono,
     pub(super) warned: Vec<String>,
     pub(super) streams: Streams,
@@ -105,6 +109,7 @@ impl EngineMachine {
                 last_round: None,
                 full: true,
                 specs_at: now,
+                full_at: now,
                 warned: Vec::new(),
                 streams: Streams::default(),
                 work: Work::default(),
@@ -196,7 +201,7 @@ impl Life {
                 if !self.streams.knows(op) {
                     self.stale = self.stale.saturating_add(1);
                 } else if self.streams.hear(&event) {
-                    self.react(now, event, out);
+                    self.react(now, *event, out);
                 }
             }
             Input::StreamEnded { op, error } => self.stream_ended(now, op, &error, out),
@@ -208,7 +213,14 @@ impl Life {
             Input::Proxied(Err(error)) => self.suspect(now, &error, out),
             Input::Refresh { part, ticket } => self.refresh(part, ticket, out),
             Input::Join { container, ticket } => {
-                if !self.work.join(&Object::Container(container), ticket) {
+                let patience = match self.streams.stands() {
+                    true => EVENT_PATIENCE,
+                    false => Duration::ZERO,
+                };
+                let object = Object::Container(container);
+                if self.state != EngineState::Healthy
+                    || !self.work.expect(&object, ticket, now + patience)
+                {
                     out.push(Effect::Refreshed { ticket });
                 }
             }
@@ -227,18 +239,6 @@ impl Life {
             Part::Networks => Object::Networks,
             Part::Volumes => Object::Volumes,
         };
-        // Of a new container an event told a moment ago: what is being read was read after it was made.
-        let new = match &object {
-            Object::Container(id) => !self.known.contains_key(id),
-            Object::Images
-            | Object::Networks
-            | Object::Volumes
-            | Object::Network(_)
-            | Object::Volume(_) => false,
-        };
-        if self.state == EngineState::Healthy && new && self.work.join(&object, ticket) {
-            return;
-        }
         if self.state != EngineState::Healthy || !self.work.want_first(object, ticket) {
             out.push(Effect::Refreshed { ticket });
         }
@@ -308,7 +308,7 @@ impl Life {
             | Step::Settle => None,
         };
         let overdue = self.flights.values().map(|flight| flight.deadline).min();
-        let images = self.work.next_at().filter(|_| self.may_start());
+        let later = self.work.next_at().filter(|_| self.may_start());
         [
             wake(round, "the next round"),
             wake(overdue, "a call without an answer"),
@@ -316,7 +316,7 @@ impl Life {
                 self.streams.deadline(),
                 "an event stream that does not open",
             ),
-            wake(images, "listing images again"),
+            wake(later, "what is to be read later"),
             wake(
                 self.outbox.next_at(),
                 "an event that has waited long enough",

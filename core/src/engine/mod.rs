@@ -81,8 +81,8 @@ pub enum Input {
     StreamEvent {
         /// The stream.
         op: OpId,
-        /// The event.
-        event: Event,
+        /// The event, boxed because each engine's queue has room for many inputs.
+        event: Box<Event>,
     },
     /// A stream could not be opened, or has ended.
     StreamEnded {
@@ -101,7 +101,9 @@ pub enum Input {
         /// For the effect.
         ticket: u64,
     },
-    /// Somebody waits for the container to be read as [`Input::Refresh`] does, if that is under way; it need not begin.
+    /// Somebody changed the container and waits for what the event of that makes the manager read. As
+    /// [`Input::Refresh`], but a reading under way will do if it finds the container, and one begins only when no event
+    /// has come in time.
     Join {
         /// Full ID.
         container: Arc<str>,
@@ -289,8 +291,7 @@ pub enum Effect {
         op: OpId,
     },
     /// What [`Input::Refresh`] asked for has been read after it asked, or cannot be read now; what [`Input::Join`] waits
-    /// for has ended. A container that was not
-    /// known may have been read before that, but since an event told of it.
+    /// for has ended.
     Refreshed {
         /// From the input.
         ticket: u64,

@@ -13,8 +13,11 @@ use super::{
 use crate::machine::Effects;
 use crate::time::{Mono, Wall};
 
-/// Specs are read this often, and every container is inspected anew: whatever was missed is noticed by then.
+/// Specs are read this often.
 const SPECS_EVERY: Duration = Duration::from_secs(300);
+/// Every container is inspected anew this often: what neither its list entry nor an event told is noticed by then. A
+/// million inspections are minutes of work.
+const FULL_EVERY: Duration = Duration::from_secs(3_600);
 /// How long opening an event stream may take.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 /// Warnings shown of one reading of the specs.
@@ -136,8 +139,12 @@ impl Life {
             return;
         };
         match result {
-            Ok(Admission::Same | Admission::Changed) => {}
-            Ok(Admission::New) => self.known.clear(),
+            Ok(Admission::Same) => {}
+            Ok(Admission::Changed) => self.full = true,
+            Ok(Admission::New) => {
+                self.known.clear();
+                self.full = true;
+            }
             Ok(Admission::Replaced { old }) => {
                 let message = format!(
                     "Engine (ID: {old}, Addr: {}) shows up with another ID:{}. It is taken for a new engine",
@@ -145,6 +152,7 @@ impl Life {
                 );
                 self.log(Level::Warn, message, out);
                 self.start_over(out);
+                self.full = true;
             }
             Err(reason) => {
                 self.start_over(out);
@@ -153,7 +161,7 @@ impl Life {
         }
         self.daemon = Some(daemon);
         self.specs_at = now + SPECS_EVERY;
-        self.full = true;
+        self.full |= self.full_at <= now;
         self.streams.begin_at(time);
         self.ensure_stream(now, out);
     }
@@ -244,6 +252,9 @@ impl Life {
     fn list(&mut self, now: Mono, out: &mut Effects<Effect>) {
         self.touched.clear();
         let full = std::mem::take(&mut self.full);
+        if full {
+            self.full_at = now + FULL_EVERY;
+        }
         let op = self.ask(now, Call::Containers, out);
         self.step = Step::List { op, full };
     }

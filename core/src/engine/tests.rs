@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::health::{MAX_PAUSE, QUICK};
+use super::machine::EVENT_PATIENCE;
 use super::*;
 use crate::address::HostPort;
 use crate::cluster::EntryContext;
@@ -196,7 +197,10 @@ impl World {
             .cloned()
             .collect();
         for event in replay {
-            self.give(Input::StreamEvent { op, event });
+            self.give(Input::StreamEvent {
+                op,
+                event: Box::new(event),
+            });
         }
     }
 
@@ -205,7 +209,10 @@ impl World {
         let event = self.engine.happen(kind, action, id);
         for op in self.streams.clone() {
             let event = event.clone();
-            self.give(Input::StreamEvent { op, event });
+            self.give(Input::StreamEvent {
+                op,
+                event: Box::new(event),
+            });
         }
     }
 
@@ -404,9 +411,12 @@ fn refreshes_inspect_only_what_is_new_or_changed() {
 fn everything_is_inspected_anew_now_and_then_and_the_stream_renewed() {
     let mut world = World::with(20);
     world.run(370 * SECOND);
-    assert_eq!(world.asked_for("inspect container"), 20);
+    assert_eq!(world.asked_for("inspect container"), 0);
     assert_eq!(world.engine.since.len(), 2);
     assert_eq!(world.streams.len(), 1);
+    // At most the hour and the time between two readings of the specs.
+    world.run((3_600 + 300) * SECOND);
+    assert_eq!(world.asked_for("inspect container"), 20);
 }
 
 #[test]
@@ -738,41 +748,50 @@ fn whoever_waits_for_a_container_gets_a_record_read_after_he_asked() {
 }
 
 #[test]
-fn a_new_container_that_is_being_read_is_not_read_again_for_whoever_made_it() {
-    let mut world = World::with(1);
-    world.engine.add("young");
-    world.happen("container", "create", "young");
-    let (op, call) = world.calls.pop_front().unwrap();
-    let ticket = 1;
-    world.give(Input::Refresh {
-        part: Part::Container("young".into()),
-        ticket,
-    });
-    let found = world.engine.answer(&call);
-    world.give(Input::Answered { op, result: found });
-    assert!(world.notices.contains(&"refreshed 1".to_owned()));
-    assert!(world.view.containers.contains("young"));
-    assert!(world.calls.is_empty(), "it is not asked for once more");
+fn whoever_changed_a_container_waits_for_what_the_event_makes_the_manager_read() {
+    for event_first in [true, false] {
+        let mut world = World::with(1);
+        world.engine.add("young");
+        let join = Input::Join {
+            container: "young".into(),
+            ticket: 1,
+        };
+        if event_first {
+            world.happen("container", "create", "young");
+            world.give(join);
+        } else {
+            world.give(join);
+            assert!(world.calls.is_empty(), "the event is still to come");
+            world.happen("container", "create", "young");
+        }
+        assert!(!world.notices.contains(&"refreshed 1".to_owned()));
+        let (op, call) = world.calls.pop_front().unwrap();
+        let found = world.engine.answer(&call);
+        world.give(Input::Answered { op, result: found });
+        assert!(world.notices.contains(&"refreshed 1".to_owned()));
+        assert!(world.view.containers.contains("young"));
+        assert!(world.calls.is_empty(), "it is not asked for once more");
+    }
 }
 
 #[test]
-fn whoever_joins_waits_for_the_reading_under_way_and_for_no_other() {
+fn without_an_event_a_changed_container_is_read_soon() {
     let mut world = World::with(1);
-    let join = |ticket| Input::Join {
-        container: "c0".into(),
-        ticket,
-    };
-    world.give(join(1));
-    assert_eq!(world.notices.last().unwrap(), "refreshed 1");
-    assert!(world.calls.is_empty(), "joining asks for nothing");
-    world.happen("container", "start", "c0");
-    let (op, call) = world.calls.pop_front().unwrap();
-    world.give(join(2));
-    assert!(!world.notices.contains(&"refreshed 2".to_owned()));
-    let found = world.engine.answer(&call);
-    world.give(Input::Answered { op, result: found });
-    assert!(world.notices.contains(&"refreshed 2".to_owned()));
-    assert!(world.calls.is_empty(), "it is not asked for once more");
+    world.engine.add("young");
+    for ticket in [1, 2] {
+        world.give(Input::Join {
+            container: "young".into(),
+            ticket,
+        });
+    }
+    assert!(world.calls.is_empty());
+    world.run(EVENT_PATIENCE);
+    for ticket in [1, 2] {
+        assert!(world.notices.contains(&format!("refreshed {ticket}")));
+    }
+    assert!(world.view.containers.contains("young"));
+    let reads = |asked: &&String| asked.contains("young");
+    assert_eq!(world.asked.iter().filter(reads).count(), 1);
 }
 
 #[test]

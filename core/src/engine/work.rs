@@ -38,6 +38,8 @@ pub(super) const MAX_TICKETS: usize = 512;
 pub(super) struct Work {
     queue: VecDeque<Object>,
     items: BTreeMap<Object, Item>,
+    /// Not in the queue yet: asked for when an event tells of them, or then.
+    expected: Vec<(Mono, Object)>,
     images_from: Mono,
     /// Callers that wait, over all objects.
     tickets: usize,
@@ -99,6 +101,7 @@ impl Work {
             item.gone = false;
             // It may have changed since the entry was read.
             item.entry = None;
+            self.come(&object);
             return true;
         }
         if self.items.len() >= MAX_OBJECTS {
@@ -130,17 +133,42 @@ impl Work {
         true
     }
 
-    /// Lets the ticket wait for a call that is under way, if that finds the object; `false` when there is none.
-    pub(super) fn join(&mut self, object: &Object, ticket: u64) -> bool {
-        let Some(item) = self.items.get_mut(object) else {
-            return false;
-        };
-        if item.flight.is_none() || item.gone || self.tickets >= MAX_TICKETS {
+    /// Lets the ticket wait for what an event made, or is about to make, the manager read: a call that is under way, if
+    /// that finds the object, or else the next one, which starts at `until` should no event ask for it. `false` when
+    /// nobody else may wait.
+    pub(super) fn expect(&mut self, object: &Object, ticket: u64, until: Mono) -> bool {
+        if self.tickets >= MAX_TICKETS {
             return false;
         }
-        item.joined.push(ticket);
+        let is_expected = self.expected.iter().any(|(_, one)| one == object);
+        if let Some(item) = self.items.get_mut(object) {
+            match item.flight {
+                Some(_) if !item.gone => item.joined.push(ticket),
+                None if is_expected => item.waiting.push(ticket),
+                Some(_) | None => return self.want_first(object.clone(), ticket),
+            }
+        } else {
+            if self.items.len() >= MAX_OBJECTS {
+                return false;
+            }
+            let item = Item {
+                waiting: vec![ticket],
+                ..Item::default()
+            };
+            self.items.insert(object.clone(), item);
+            self.expected.push((until, object.clone()));
+        }
         self.tickets += 1;
         true
+    }
+
+    /// What was expected is there.
+    fn come(&mut self, object: &Object) {
+        let waits = self.expected.iter().position(|(_, one)| one == object);
+        if let Some(at) = waits {
+            self.expected.swap_remove(at);
+            self.queue.push_front(object.clone());
+        }
     }
 
     /// Whether a refresh of `object` is wanted or under way.
@@ -185,6 +213,10 @@ impl Work {
 
     /// The next call to start, if there is one that may start at `now`.
     pub(super) fn next(&mut self, now: Mono, op: OpId) -> Option<(Object, Call)> {
+        while let Some(at) = self.expected.iter().position(|(until, _)| *until <= now) {
+            let (_, object) = self.expected.swap_remove(at);
+            self.queue.push_front(object);
+        }
         loop {
             let at = self
                 .queue
@@ -214,10 +246,10 @@ impl Work {
 
     /// When [`Work::next`] may have something although it has nothing now.
     pub(super) fn next_at(&self) -> Option<Mono> {
-        self.queue
-            .front()
-            .filter(|object| self.too_early(Mono::ZERO, object))
-            .map(|_| self.images_from)
+        let images = self.queue.front();
+        let images = images.filter(|object| self.too_early(Mono::ZERO, object));
+        let expected = self.expected.iter().map(|(until, _)| *until);
+        expected.chain(images.map(|_| self.images_from)).min()
     }
 
     /// Only listing images ever has to wait, unless somebody waits for it.
@@ -266,6 +298,7 @@ impl Work {
     /// waited for it.
     pub(super) fn clear(&mut self) -> Vec<u64> {
         self.queue.clear();
+        self.expected.clear();
         self.settling = 0;
         let mut tickets = Vec::new();
         self.items.retain(|_, item| {

@@ -123,6 +123,7 @@ pub struct Rescheduler {
     now: Mono,
     acting: Option<Option<u64>>,
     next_look: Mono,
+    looking: Looking,
     /// Failed engines, and since when without a break.
     down: BTreeMap<HostPort, Mono>,
     held: bool,
@@ -130,6 +131,18 @@ pub struct Rescheduler {
     failures: BTreeMap<Arc<str>, Failures>,
     told: BTreeSet<Arc<str>>,
     ignored: u64,
+}
+
+/// A look walks over all there is: there is never more than one, however much happens meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Looking {
+    /// None is under way.
+    #[default]
+    No,
+    /// One is.
+    UnderWay,
+    /// One is, and may have missed what happened since: another follows.
+    Again,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +165,7 @@ impl Rescheduler {
             now: Mono::ZERO,
             acting: None,
             next_look: Mono::ZERO,
+            looking: Looking::No,
             down: BTreeMap::new(),
             held: false,
             running: BTreeSet::new(),
@@ -181,13 +195,21 @@ impl Rescheduler {
     }
 
     fn look(&mut self, out: &mut Effects<Effect>) {
-        if self.acting.is_some() {
-            self.next_look = self.now + LOOK_PERIOD;
-            out.push(Effect::Look);
+        if self.acting.is_none() {
+            return;
         }
+        self.next_look = self.now + LOOK_PERIOD;
+        self.looking = match self.looking {
+            Looking::No => {
+                out.push(Effect::Look);
+                Looking::UnderWay
+            }
+            Looking::UnderWay | Looking::Again => Looking::Again,
+        };
     }
 
     fn saw(&mut self, sight: Sight, out: &mut Effects<Effect>) {
+        let missed = std::mem::take(&mut self.looking) == Looking::Again;
         let Some(epoch) = self.acting else { return };
         self.note_engines(&sight, out);
         let known: BTreeSet<_> = sight.todos.iter().map(|todo| todo.id.clone()).collect();
@@ -211,6 +233,9 @@ impl Rescheduler {
             }));
         }
         self.plan_next_look();
+        if missed {
+            self.look(out);
+        }
     }
 
     fn note_engines(&mut self, sight: &Sight, out: &mut Effects<Effect>) {

@@ -317,6 +317,25 @@ fn a_former_copy_that_was_retired_or_would_vanish_is_left_alone() {
     assert_eq!(told.collect::<Vec<_>>(), [("brief", Why::WouldBeRemoved)]);
 }
 
+#[test]
+fn a_thousand_engines_that_connect_cause_two_looks() {
+    let mut machine = Rescheduler::new(GRACE);
+    let mut out = Effects::default();
+    machine.handle(Mono(1), Input::Acting(Some(None)), &mut out);
+    for number in 0..1_000 {
+        machine.handle(Mono(2), Input::Returned(address(number)), &mut out);
+    }
+    assert_eq!(out.drain().collect::<Vec<_>>(), [Effect::Look]);
+    machine.handle(Mono(3), Input::Saw(Sight::default()), &mut out);
+    assert_eq!(
+        out.drain().collect::<Vec<_>>(),
+        [Effect::Look],
+        "it may have missed some"
+    );
+    machine.handle(Mono(4), Input::Saw(Sight::default()), &mut out);
+    assert_eq!(out.drain().collect::<Vec<_>>(), []);
+}
+
 fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Outcome::Done),

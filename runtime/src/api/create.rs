@@ -137,7 +137,7 @@ impl Api {
         if seen() {
             return Ok(());
         }
-        self.fleet.refresh_container(&target.address, id).await;
+        self.fleet.join_container(&target.address, id).await;
         if seen() {
             return Ok(());
         }

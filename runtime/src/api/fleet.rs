@@ -119,8 +119,8 @@ pub trait Fleet: Send + Sync + 'static {
         self.refresh(engine, Part::Container(id.into()))
     }
 
-    /// Completes when the call has ended that reads a container anew, if one is under way. What it read may be older than
-    /// this call.
+    /// Completes when the call has ended that reads a container anew because of an event, whether it is under way or the
+    /// event is still to come; without an event it begins soon. What it read may be older than this call.
     fn join_container<'a>(&'a self, engine: &'a HostPort, id: &'a str) -> BoxFuture<'a, ()>;
 
     /// Events of all engines from now on, or from `since` on as far as they are remembered.

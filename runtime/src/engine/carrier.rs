@@ -130,8 +130,9 @@ impl Carrier {
 
     fn change(&mut self, change: ViewChange) {
         let may_end_look = matches!(change, ViewChange::Health { .. } | ViewChange::Remove);
-        if may_end_look {
-            self.starting = None;
+        if may_end_look && self.starting.take().is_some() {
+            // The first listing was far more than what follows, and a fleet that starts has many of them.
+            self.shared.client.close_idle(&self.address);
         }
         if !self.shared.is_current(&self.address, self.generation) {
             return;

@@ -52,7 +52,10 @@ impl Listener {
             while let Some(line) = lines.next() {
                 let event = line.and_then(|text| Event::parse(&text).ok());
                 let input = match event {
-                    Some(event) => Input::StreamEvent { op, event },
+                    Some(event) => Input::StreamEvent {
+                        op,
+                        event: Box::new(event),
+                    },
                     // What it told is not known: it has to be found out.
                     None => Input::RefreshAll,
                 };

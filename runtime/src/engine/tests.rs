@@ -21,6 +21,7 @@ use fake::{Fake, Manner};
 
 struct World {
     platform: Arc<TestPlatform>,
+    client: Client,
     engines: Engines,
 }
 
@@ -35,6 +36,7 @@ impl World {
         let client = Client::new(Arc::clone(&shared), ClientConfig::default());
         Self {
             platform,
+            client: client.clone(),
             engines: Engines::new(shared, client, EngineOptions::default(), limits),
         }
     }
@@ -125,6 +127,14 @@ async fn the_view_follows_an_engine() {
     fake.tell("create", "c2").await;
     sleep(&*world.platform, Duration::from_millis(1)).await;
     assert_eq!(world.containers(&fake), ["c0:exited", "c2:running"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_connections_of_the_first_look_only_the_event_stream_stays() {
+    let (world, fake) = World::with_engine().await;
+    let stats = world.client.stats(&fake.address);
+    assert!(stats.opened > 2, "{stats:?}");
+    assert_eq!((stats.idle, stats.open), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

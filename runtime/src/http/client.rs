@@ -78,6 +78,19 @@ impl Default for ClientConfig {
     }
 }
 
+impl ClientConfig {
+    /// For engines without TLS. There are thousands, a connection takes more memory than what is known of ten
+    /// containers, and another one costs a round trip.
+    #[must_use]
+    pub fn many_peers(self) -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(5),
+            surplus_timeout: Duration::from_millis(500),
+            ..self
+        }
+    }
+}
+
 /// How one request is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SendOptions {
@@ -314,6 +327,11 @@ impl Client {
     /// When it cannot be opened.
     pub async fn dial(&self, to: &HostPort) -> Result<BoxIo, ConnectError> {
         self.pool.dial(to).await
+    }
+
+    /// Closes those of the connections to `to` that wait for a request: for who has no use for them soon.
+    pub fn close_idle(&self, to: &HostPort) {
+        self.pool.close_idle(to);
     }
 
     /// The connections to `to`.

@@ -23,14 +23,14 @@ pub(super) struct Legs {
 impl Legs {
     pub(super) fn new(platform: &SharedPlatform, config: &Manage) -> Result<Self, TlsError> {
         let mut keeper = Keeper::new(platform);
-        let mut client = |reach: Reach, tls: Option<Arc<ClientTls>>| {
+        let limits = |reach| ClientConfig {
+            reach,
+            ..ClientConfig::from(&config.limits)
+        };
+        let mut client = |limits: ClientConfig, tls: Option<Arc<ClientTls>>| {
             if let Some(tls) = &tls {
                 keeper.add_client(tls);
             }
-            let limits = ClientConfig {
-                reach,
-                ..ClientConfig::from(&config.limits)
-            };
             Client::with_tls(platform.clone(), limits, tls)
         };
         let to_peers = match &config.replication {
@@ -44,13 +44,17 @@ impl Legs {
         };
         let tls = &config.tls;
         let managers = |config| ClientTls::to_managers(platform, config);
-        let peers = client(to_peers, tls.peers.as_ref().map(managers).transpose()?);
-        let engines = client(
-            to_engines,
-            ClientTls::optional(platform, tls.engines.as_ref())?,
-        );
+        let peers = tls.peers.as_ref().map(managers).transpose()?;
+        let peers = client(limits(to_peers), peers);
+        let engines = match ClientTls::optional(platform, tls.engines.as_ref())? {
+            None => client(limits(to_engines).many_peers(), None),
+            tls => client(limits(to_engines), tls),
+        };
         let store = config.discovery.options.tls.as_ref();
-        let store = client(Reach::Anywhere, ClientTls::optional(platform, store)?);
+        let store = client(
+            limits(Reach::Anywhere),
+            ClientTls::optional(platform, store)?,
+        );
         let listener = tls.listener.as_ref();
         let listener = listener
             .map(|listener| ServerTls::new(platform, listener))

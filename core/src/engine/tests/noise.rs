@@ -177,7 +177,7 @@ impl Noisy {
             "prune" => String::new(),
             _ => format!("c{id}"),
         };
-        let event = model(self.clock).happen(kind, action, &id);
+        let event = Box::new(model(self.clock).happen(kind, action, &id));
         Input::StreamEvent { op, event }
     }
 

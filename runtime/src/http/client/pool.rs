@@ -202,6 +202,12 @@ impl Pool {
         }
     }
 
+    pub(super) fn close_idle(&self, to: &HostPort) {
+        if let Some(peer) = self.peers().get_mut(to) {
+            peer.idle.clear();
+        }
+    }
+
     fn forget_closed(&self, to: &HostPort) {
         if let Some(peer) = self.peers().get_mut(to) {
             peer.idle.retain(|idle| !idle.lease.sender.is_closed());

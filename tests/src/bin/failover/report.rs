@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use swarm_tests::fault::Fault;
 
-use crate::options::{Fault, Options};
+use crate::options::Options;
 use crate::rounds::Outcome;
 
 pub(crate) struct Report {

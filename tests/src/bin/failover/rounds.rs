@@ -2,28 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
 use swarm_tests::cluster::{self, status};
-use swarm_tests::ensemble::{self, Ensemble};
+use swarm_tests::fault::Fault;
 use swarm_tests::manager::{self, Manager};
-use swarm_tests::modelled::{self, ModelledEngine};
-use swarm_tests::process::Streams;
-use swarm_tests::store::Store;
-use swarm_tests::{http as client, wait};
+use swarm_tests::modelled::ModelledEngine;
+use swarm_tests::process::{Process, Streams};
+use swarm_tests::servers::Servers;
+use swarm_tests::{agent, http as client, wait};
 
 use crate::clients::{Client, LABEL, Sample, longest_gap};
-use crate::options::{Fault, Options, StoreKind};
+use crate::options::Options;
 use crate::report::Creates;
 
 const ENGINES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
-/// Longer than any run.
-const REGISTERED: Duration = Duration::from_secs(24 * 3600);
 /// How long clients work before the fault, and after the new primary serves.
 const LEAD: Duration = Duration::from_millis(120);
 /// How long a stopped primary goes on before it is killed: it must not do harm.
@@ -32,7 +29,9 @@ const RELAPSE: Duration = Duration::from_millis(200);
 pub(crate) struct Bench {
     managers: Vec<Manager>,
     engines: Vec<ModelledEngine>,
-    store: Servers,
+    _agents: Vec<Process>,
+    // Managers and agents go first: without their store they would only complain.
+    _store: Servers,
     turn: usize,
     acknowledged: BTreeSet<u64>,
     refused: BTreeSet<u64>,
@@ -50,58 +49,16 @@ pub(crate) struct Outcome {
     pub(crate) story: String,
 }
 
-/// The store's servers.
-enum Servers {
-    Consul(Store),
-    Ensemble {
-        servers: Ensemble,
-        /// Keeps the engines registered.
-        _registry: Arc<dyn swarm::store::Store>,
-    },
-}
-
-impl Servers {
-    fn discovery(&self) -> String {
-        match self {
-            Self::Consul(store) => store.discovery(),
-            Self::Ensemble { servers, .. } => servers.discovery(),
-        }
-    }
-}
-
-/// A store in which modelled engines are registered.
-async fn start_store(options: &Options) -> Result<(Servers, Vec<ModelledEngine>)> {
-    let kind = match options.store {
-        StoreKind::Consul => {
-            let store = Store::start().await?;
-            let engines = modelled::start(&store, ENGINES).await?;
-            return Ok((Servers::Consul(store), engines));
-        }
-        StoreKind::Ensemble(kind) => kind,
-    };
-    if !kind.is_here()? {
-        bail!("{kind:?} is not here");
-    }
-    let servers = Ensemble::start(kind, options.members).await?;
-    let registry = ensemble::open(&servers.discovery(), &[], LIMIT)?;
-    let mut engines = Vec::new();
-    for number in 1..=ENGINES {
-        let engine = ModelledEngine::start(&format!("node-{number}")).await?;
-        let address = engine.address().to_string().parse()?;
-        registry.register(&address, REGISTERED).await?;
-        engines.push(engine);
-    }
-    let store = Servers::Ensemble {
-        servers,
-        _registry: registry,
-    };
-    Ok((store, engines))
-}
-
 impl Bench {
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let binary = manager::optimised_binary().await?;
-        let (store, engines) = start_store(options).await?;
+        let store = Servers::start(options.store, options.members).await?;
+        let (mut engines, mut agents) = (Vec::new(), Vec::new());
+        for number in 1..=ENGINES {
+            let engine = ModelledEngine::start(&format!("node-{number}")).await?;
+            agents.push(agent::join(engine.address(), &store.discovery(), &[]).await?);
+            engines.push(engine);
+        }
         eprintln!("{}, {}", binary.display(), store.discovery());
         let mut arguments = vec!["--replication-ttl", &options.lease_text];
         if options.logs {
@@ -131,7 +88,8 @@ impl Bench {
         Ok(Self {
             managers,
             engines,
-            store,
+            _agents: agents,
+            _store: store,
             turn: 0,
             acknowledged: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -160,7 +118,7 @@ impl Bench {
             .await?;
         }
 
-        let at = self.strike(victim, fault).await?;
+        let at = fault.strike(self.manager(victim)?).await?;
         wait::until("another primary", LIMIT, async || {
             let now = status(server).await.ok()?;
             (now.epoch > epoch && now.primary.is_some()).then_some(())
@@ -222,22 +180,6 @@ impl Bench {
         .await
     }
 
-    async fn strike(&self, victim: usize, fault: Fault) -> Result<Instant> {
-        let victim = self.manager(victim)?;
-        let at = Instant::now();
-        match fault {
-            Fault::Term => victim.process.signal(Signal::TERM)?,
-            Fault::Kill => victim.process.signal(Signal::KILL)?,
-            Fault::KillGroup => victim.process.signal_group(Signal::KILL)?,
-            Fault::StopGroup => victim.process.signal_group(Signal::STOP)?,
-            Fault::StepDown => {
-                let answer = client::post(victim.address(), "/_swarm/step-down").await?;
-                answer.success()?;
-            }
-        }
-        Ok(at)
-    }
-
     async fn relapse(&self, victim: usize, fault: Fault) -> Result<()> {
         if fault == Fault::StopGroup {
             let victim = self.manager(victim)?;
@@ -297,14 +239,6 @@ impl Bench {
             format!("{millis:9.2} ms {role:8} {text}\n")
         });
         told.collect()
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        // Managers first: without their store they would only complain.
-        self.managers.clear();
-        let _ = &self.store;
     }
 }
 

@@ -14,7 +14,7 @@ use swarm_tests::http::{self as client, Lines};
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::process::{Process, Streams};
 use swarm_tests::scratch::Scratch;
-use swarm_tests::{ports, real, wait};
+use swarm_tests::{agent, ports, real, wait};
 
 use super::world::{LIMIT, check_log};
 
@@ -85,10 +85,8 @@ impl House {
         });
         let engine = engine.await?;
         let ca = format!("kv.cacertfile={}", certs.path().join("ca.pem").display());
-        let mut command = manager::command().await?;
-        command.args(["join", "--advertise", &engine.address().to_string()]);
-        command.args(["--discovery-opt", &ca, &etcd.discovery()]);
-        let agent = Process::spawn("agent", command, Streams::Pipes)?;
+        let options = ["--discovery-opt", &ca];
+        let agent = agent::join(engine.address(), &etcd.discovery(), &options).await?;
         agent.wait_line("Registered", LIMIT).await?;
         let mut house = Self {
             managers: Vec::new(),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
-use swarm_tests::cluster;
 use swarm_tests::engines::{self, Engine};
-use swarm_tests::manager::{self, Manager};
+use swarm_tests::manager::Manager;
 use swarm_tests::modelled::{self, ModelledEngine};
 use swarm_tests::process::{Process, Streams};
 use swarm_tests::store::Store;
+use swarm_tests::{agent, cluster};
 
 /// Generous: other tests share the machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -65,12 +65,8 @@ impl World {
         let real = self.engines.iter().map(Engine::address);
         let modelled = self.modelled.iter().map(ModelledEngine::address);
         for address in real.chain(modelled) {
-            let mut command = manager::command().await?;
-            command.args(["join", "--advertise", &address.to_string()]);
-            command.args(arguments).arg(self.store.discovery());
-            let name = format!("agent of {address}");
-            self.agents
-                .push(Process::spawn(&name, command, Streams::Pipes)?);
+            let agent = agent::join(address, &self.store.discovery(), arguments).await?;
+            self.agents.push(agent);
         }
         Ok(())
     }

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 use swarm_tests::ensemble::{Ensemble, Kind};
-use swarm_tests::manager::{self, Manager};
+use swarm_tests::manager::Manager;
 use swarm_tests::modelled::ModelledEngine;
-use swarm_tests::process::{Process, Streams};
-use swarm_tests::{cluster, http as client, wait};
+use swarm_tests::process::Streams;
+use swarm_tests::{agent, cluster, http as client, wait};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const ENGINES: usize = 2;
@@ -49,7 +49,7 @@ async fn elects_serves_and_fails_over(store: Ensemble) -> Result<()> {
     let mut agents = Vec::new();
     for number in 1..=ENGINES {
         let engine = ModelledEngine::start(&format!("node-{number}")).await?;
-        agents.push(join(&engine, &store, &options).await?);
+        agents.push(agent::join(engine.address(), &store.discovery(), &options).await?);
         engines.push(engine);
     }
     let mut managers = Vec::new();
@@ -98,12 +98,4 @@ async fn elects_serves_and_fails_over(store: Ensemble) -> Result<()> {
         (engines.len() == ENGINES - 1).then_some(())
     });
     left.await
-}
-
-async fn join(engine: &ModelledEngine, store: &Ensemble, options: &[&str]) -> Result<Process> {
-    let address = engine.address().to_string();
-    let mut command = manager::command().await?;
-    command.args(["join", "--advertise", &address]);
-    command.args(options).arg(store.discovery());
-    Process::spawn(&format!("agent of {address}"), command, Streams::Pipes)
 }

@@ -1,0 +1,102 @@
+//! What benches do to a primary.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result};
+use rustix::process::Signal;
+
+use crate::http as client;
+use crate::manager::Manager;
+
+/// What happens to the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// SIGTERM: a clean stop.
+    Term,
+    /// SIGKILL of the manager: its guard survives.
+    Kill,
+    /// `POST /_swarm/step-down`.
+    StepDown,
+    /// SIGKILL of the manager's process group, its guard included, as when a container is killed.
+    KillGroup,
+    /// SIGSTOP of the process group.
+    StopGroup,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 5] = [
+        Self::Term,
+        Self::Kill,
+        Self::StepDown,
+        Self::KillGroup,
+        Self::StopGroup,
+    ];
+
+    /// As command lines and tables call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Term => "SIGTERM",
+            Self::Kill => "SIGKILL",
+            Self::KillGroup => "SIGKILL-group",
+            Self::StopGroup => "SIGSTOP-group",
+            Self::StepDown => "step-down",
+        }
+    }
+
+    /// What the median gap of a reader may be, with a lease of that length.
+    #[must_use]
+    pub fn budget(self, lease: Duration) -> Duration {
+        match self {
+            Self::Term | Self::Kill | Self::StepDown => Duration::from_millis(100),
+            Self::KillGroup | Self::StopGroup => patience(lease) + Duration::from_millis(300),
+        }
+    }
+
+    /// Does it to `victim`; the moment is returned.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent, or the victim does not step down.
+    pub async fn strike(self, victim: &Manager) -> Result<Instant> {
+        let at = Instant::now();
+        match self {
+            Self::Term => victim.process.signal(Signal::TERM)?,
+            Self::Kill => victim.process.signal(Signal::KILL)?,
+            Self::KillGroup => victim.process.signal_group(Signal::KILL)?,
+            Self::StopGroup => victim.process.signal_group(Signal::STOP)?,
+            Self::StepDown => {
+                let answer = client::post(victim.address(), "/_swarm/step-down").await?;
+                answer.success()?;
+            }
+        }
+        Ok(at)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = Self::ALL
+            .into_iter()
+            .find(|fault| fault.name().eq_ignore_ascii_case(name));
+        known.with_context(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("unknown fault {name}: one of {names}")
+        })
+    }
+}
+
+/// How long a replica waits for a silent primary: W of the design, with clocks that differ by 2 %.
+fn patience(lease: Duration) -> Duration {
+    lease.mul_f64(1.02 / 0.98) + Duration::from_millis(20)
+}

@@ -1,0 +1,65 @@
+//! The store of a bench: the one its command line names.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use crate::ensemble::{Ensemble, Kind};
+use crate::store::Store;
+
+/// What elects the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The double of Consul, or a real one where `SWARM_TEST_CONSUL` names it.
+    Consul,
+    /// Real servers from Debian.
+    Ensemble(Kind),
+}
+
+impl FromStr for StoreKind {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "consul" => Ok(Self::Consul),
+            "etcd" => Ok(Self::Ensemble(Kind::Etcd)),
+            "zk" => Ok(Self::Ensemble(Kind::ZooKeeper)),
+            _ => bail!("unknown store {name}: one of consul, etcd, zk"),
+        }
+    }
+}
+
+/// The store's servers. Dropping them stops them.
+#[derive(Debug)]
+pub enum Servers {
+    /// One server.
+    Consul(Store),
+    /// As many as were asked for.
+    Ensemble(Ensemble),
+}
+
+impl Servers {
+    /// Starts `members` servers, empty.
+    ///
+    /// # Errors
+    /// When they are not installed, do not start, or cannot be as many.
+    pub async fn start(kind: StoreKind, members: usize) -> Result<Self> {
+        match kind {
+            StoreKind::Consul if members > 1 => bail!("--members: only of etcd and zk"),
+            StoreKind::Consul => Ok(Self::Consul(Store::start().await?)),
+            StoreKind::Ensemble(kind) if kind.is_here()? => {
+                Ok(Self::Ensemble(Ensemble::start(kind, members).await?))
+            }
+            StoreKind::Ensemble(kind) => bail!("{kind:?} is not here"),
+        }
+    }
+
+    /// Its URL, as managers and agents take it.
+    #[must_use]
+    pub fn discovery(&self) -> String {
+        match self {
+            Self::Consul(store) => store.discovery(),
+            Self::Ensemble(servers) => servers.discovery(),
+        }
+    }
+}
