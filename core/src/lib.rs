@@ -18,6 +18,7 @@ pub mod proxy;
 pub mod reschedule;
 pub mod rng;
 pub mod scheduler;
+pub mod size;
 pub mod testbed;
 pub mod time;
 pub mod tls;

@@ -27,6 +27,8 @@ pub struct TlsConfig {
     pub ca: Option<TlsFile>,
     /// What is presented to the other side, if it asks.
     pub identity: Option<TlsIdentity>,
+    /// What the CAs have revoked, in lists; used with `ca` only.
+    pub revoked: Option<TlsFile>,
 }
 
 impl TlsFile {

@@ -78,6 +78,7 @@ pub fn tls(certs: &Path) -> Result<Arc<ClientTls>> {
             cert: file("cert.pem"),
             key: file("key.pem"),
         }),
+        ..TlsConfig::default()
     };
     let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
     Ok(ClientTls::new(&platform, &config)?)

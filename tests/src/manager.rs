@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::OnceCell;
 
 use crate::process::{Process, Streams};
+use crate::scratch::Scratch;
 use crate::{http as client, ports, wait};
 
 /// Names a `swarm` binary to test instead of the one built from this checkout.
@@ -115,6 +116,19 @@ impl Manager {
             streams,
         })
     }
+}
+
+/// A directory with what `swarm certs init` makes: a CA, and certificates in `manager`, `engine` and `client`.
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn certificates() -> Result<Scratch> {
+    let certs = Scratch::new("certs")?;
+    let mut command = command().await?;
+    command.args(["certs", "init", "--dir"]).arg(certs.path());
+    let made = command.output()?;
+    ensure!(made.status.success(), "{made:?}");
+    Ok(certs)
 }
 
 /// The `swarm` command without arguments, with no `SWARM_*` of ours in its environment.

@@ -98,9 +98,6 @@ impl DiscoveryConfig {
         discovery: Discovery,
         options: DiscoveryOptions,
     ) -> Result<Self, ConfigError> {
-        if matches!(discovery, Discovery::ZooKeeper { .. }) && options.tls.is_some() {
-            return Err(ConfigError::ZooKeeperTls);
-        }
         let keys = discovery
             .is_store()
             .then(|| KeyLayout::new(discovery.prefix(), &options.kv_path))
@@ -156,14 +153,6 @@ mod tests {
             required(&["a:1", "--replication"], Some("b:1")).unwrap_err(),
             "'swarm list' takes one <discovery> argument, but 2 were given: \"a:1\" \"--replication\""
         );
-    }
-
-    #[test]
-    fn zookeeper_is_not_spoken_to_in_plain_text_when_tls_is_asked_for() {
-        let discovery: Discovery = "zk://z:2181/swarm".parse().unwrap();
-        let options = DiscoveryOptions::parse(["kv.cacertfile=/ca"]).unwrap();
-        let error = DiscoveryConfig::new("zk://z:2181/swarm", discovery, options);
-        assert_eq!(error, Err(ConfigError::ZooKeeperTls));
     }
 
     #[test]

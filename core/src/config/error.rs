@@ -7,6 +7,7 @@ use super::placement::{known_filters, known_strategies};
 use crate::address::{HostPort, ListenAddress};
 use crate::discovery::{DiscoveryError, OptionError, PathError};
 use crate::duration::DurationError;
+use crate::size::SizeError;
 
 /// Why a command cannot start. The first error found is the one reported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,27 @@ pub enum ConfigError {
         /// What is needed.
         kind: &'static str,
     },
+    /// A size flag is not a size.
+    #[error("invalid {flag}: {cause}")]
+    Size {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with it.
+        cause: SizeError,
+    },
+    /// A limit is out of its range.
+    #[error("{flag} should be from {least} to {most}")]
+    Range {
+        /// The flag.
+        flag: &'static str,
+        /// Smallest value.
+        least: String,
+        /// Largest value.
+        most: String,
+    },
+    /// A connection would be closed as idle while its request's head may still come.
+    #[error("--idle-timeout should be at least --head-timeout")]
+    IdleTimeout,
     /// `--timeout` is not positive.
     #[error("--timeout should be a positive number")]
     Timeout,
@@ -67,11 +89,6 @@ pub enum ConfigError {
          use an ACL token (--discovery-opt consul.token=… or CONSUL_HTTP_TOKEN), or unset it"
     )]
     ConsulBasicAuth,
-    /// TLS was asked for where there is none.
-    #[error(
-        "TLS to ZooKeeper is not supported: remove kv.cacertfile, and keep its port inside a network you trust"
-    )]
-    ZooKeeperTls,
     /// `join` without an address.
     #[error("missing mandatory --advertise flag")]
     AdvertiseMissing,
@@ -110,6 +127,9 @@ pub enum ConfigError {
     /// Files for peers that nobody would look at.
     #[error("--peer-tlscacert, --peer-tlscert and --peer-tlskey require the use of --tlsverify")]
     TlsPeersUnverified,
+    /// A list that nobody would look at.
+    #[error("--tlscrl requires the use of --tlsverify")]
+    TlsRevokedUnverified,
     /// An unknown `--engine-tls`.
     #[error("unknown --engine-tls {0:?}: use off, on or verify")]
     EngineTls(String),

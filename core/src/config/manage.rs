@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::discovery::{DiscoveryConfig, RawDiscovery};
 use super::error::{ConfigError, Warning};
 use super::join::advertise;
+use super::limits::{Limits, RawLimits};
 use super::listen::{is_local, listen_addresses};
 use super::placement::{Filter, Strategy};
 use super::tls::{ListenerTls, ManageTls, RawTls};
@@ -62,6 +63,8 @@ pub struct RawManage {
     pub refresh_on_node_filter: bool,
     /// `--container-name-refresh-filter`.
     pub container_name_refresh_filter: Option<String>,
+    /// The flags under "Limits".
+    pub limits: RawLimits,
     /// The discovery URL and options.
     pub discovery: RawDiscovery,
 }
@@ -95,6 +98,8 @@ pub struct Manage {
     pub cors: bool,
     /// Whether the debug routes of the API are open.
     pub debug: bool,
+    /// What is allowed to clients, engines and other managers.
+    pub limits: Limits,
     /// Only reported by `/info` and `/version`.
     pub experimental: bool,
     /// What to log first.
@@ -156,6 +161,7 @@ impl Default for RawManage {
             cluster_options: Vec::new(),
             refresh_on_node_filter: false,
             container_name_refresh_filter: None,
+            limits: RawLimits::default(),
             discovery: RawDiscovery::default(),
         }
     }
@@ -198,6 +204,7 @@ impl TryFrom<RawManage> for Manage {
                 warnings.push(Warning::InsecureListener(address.clone()));
             }
         }
+        let limits = raw.limits.check()?;
         warn_of_flags_without_effect(&raw, &mut warnings);
         Ok(Self {
             listen,
@@ -213,6 +220,7 @@ impl TryFrom<RawManage> for Manage {
             reschedule_grace: options.reschedule_grace,
             cors: raw.cors,
             debug: raw.debug,
+            limits,
             experimental: raw.experimental,
             warnings,
         })

@@ -8,6 +8,7 @@ mod client;
 mod discovery;
 mod error;
 mod join;
+mod limits;
 mod list;
 mod listen;
 mod manage;
@@ -19,6 +20,7 @@ pub use client::{Client, Dev, Endpoint, EngineOrder, RawClient, RawDev, RawEngin
 pub use discovery::{DiscoveryConfig, RawDiscovery};
 pub use error::{ConfigError, Warning};
 pub use join::{Join, RawJoin};
+pub use limits::{Limits, RawLimits};
 pub use list::{List, RawList};
 pub use listen::{LISTEN_DEFAULT, ListenError, listen_address};
 pub use manage::{Engines, Manage, RawManage, Replication};
@@ -55,6 +57,38 @@ pub mod defaults {
     pub const STRATEGY: &str = "spread";
     /// `--cluster-driver`.
     pub const CLUSTER_DRIVER: &str = "swarm";
+    /// `--max-connections`.
+    pub const MAX_CONNECTIONS: &str = "10000";
+    /// `--max-handshakes`.
+    pub const MAX_HANDSHAKES: &str = "256";
+    /// `--max-head-size`.
+    pub const MAX_HEAD_SIZE: &str = "64KiB";
+    /// `--max-body-size`.
+    pub const MAX_BODY_SIZE: &str = "4MiB";
+    /// `--head-timeout`.
+    pub const HEAD_TIMEOUT: &str = "10s";
+    /// `--handshake-timeout`.
+    pub const HANDSHAKE_TIMEOUT: &str = "5s";
+    /// `--idle-timeout`.
+    pub const IDLE_TIMEOUT: &str = "120s";
+    /// `--max-held-requests`.
+    pub const MAX_HELD_REQUESTS: &str = "1024";
+    /// `--max-kept-size`.
+    pub const MAX_KEPT_SIZE: &str = "64MiB";
+    /// `--max-outgoing-connections`.
+    pub const MAX_OUTGOING_CONNECTIONS: &str = "512";
+    /// `--connect-timeout`.
+    pub const CONNECT_TIMEOUT: &str = "2s";
+    /// `--answer-timeout`.
+    pub const ANSWER_TIMEOUT: &str = "60s";
+    /// `--work-timeout`.
+    pub const WORK_TIMEOUT: &str = "10m";
+    /// `--max-answer-size`.
+    pub const MAX_ANSWER_SIZE: &str = "64MiB";
+    /// `--max-engine-starts`.
+    pub const MAX_ENGINE_STARTS: &str = "128";
+    /// `--stop-timeout`.
+    pub const STOP_TIMEOUT: &str = "10s";
     /// `--managers` of `dev`.
     pub const DEV_MANAGERS: &str = "3";
     /// `--engines` of `dev`.

@@ -23,6 +23,8 @@ pub struct RawTls {
     pub verify: bool,
     /// `--tlscacert`, `--tlscert`, `--tlskey`.
     pub own: RawTlsFiles,
+    /// `--tlscrl`.
+    pub revoked: Option<String>,
     /// `--peer-tlscacert`, `--peer-tlscert`, `--peer-tlskey`.
     pub peer: RawTlsFiles,
     /// `--engine-tls`.
@@ -64,6 +66,8 @@ pub struct ListenerTls {
     pub clients: Option<TlsFile>,
     /// Who signs managers, if that is somebody else.
     pub managers: Option<TlsFile>,
+    /// What both have revoked, in lists.
+    pub revoked: Option<TlsFile>,
 }
 
 /// The names of one role's flags.
@@ -141,6 +145,10 @@ impl RawTls {
         if !self.verify && !self.peer.is_empty() {
             return Err(ConfigError::TlsPeersUnverified);
         }
+        let revoked = TlsFile::given("--tlscrl", self.revoked.as_deref());
+        if !self.verify && revoked.is_some() {
+            return Err(ConfigError::TlsRevokedUnverified);
+        }
         let ca = ca.filter(|_| self.verify);
         let managers = self.peer.ca(&PEER);
         let peer_identity = self.peer.identity(&PEER)?.or_else(|| own.clone());
@@ -154,12 +162,14 @@ impl RawTls {
             peers: enabled.then(|| TlsConfig {
                 ca: managers.clone().or_else(|| ca.clone()),
                 identity: peer_identity,
+                revoked: revoked.clone(),
             }),
             engines,
             listener: own.map(|identity| ListenerTls {
                 identity,
                 clients: ca,
                 managers,
+                revoked,
             }),
         })
     }
@@ -183,9 +193,16 @@ impl RawTls {
         match mode {
             Mode::Off if !self.engine.is_empty() => Err(ConfigError::EngineTlsUnused),
             Mode::Off => Ok(None),
-            Mode::On => Ok(Some(TlsConfig { ca: None, identity })),
+            Mode::On => Ok(Some(TlsConfig {
+                identity,
+                ..TlsConfig::default()
+            })),
             Mode::Verify if ca.is_none() => Err(ConfigError::EngineTlsCa),
-            Mode::Verify => Ok(Some(TlsConfig { ca, identity })),
+            Mode::Verify => Ok(Some(TlsConfig {
+                ca,
+                identity,
+                ..TlsConfig::default()
+            })),
         }
     }
 }
@@ -214,6 +231,7 @@ impl RawClientTls {
             verify => Ok(Some(TlsConfig {
                 ca: ca.filter(|_| verify),
                 identity,
+                ..TlsConfig::default()
             })),
         }
     }
@@ -301,6 +319,25 @@ mod tests {
         assert_eq!(warnings, [Warning::TlsUnverified]);
         let told = Warning::TlsUnverified.to_string();
         assert!(told.contains("whoever can connect"), "{told}");
+    }
+
+    #[test]
+    fn revocation_lists_are_for_clients_and_managers_and_need_verification() {
+        let with = |raw: RawTls| {
+            let revoked = Some("crl".to_owned());
+            checked(&RawTls { revoked, ..raw })
+        };
+        let (tls, _) = with(verified()).unwrap();
+        let listener = tls.listener.unwrap();
+        assert_eq!(path(listener.revoked.as_ref()), Some("crl"));
+        assert_eq!(path(tls.peers.unwrap().revoked.as_ref()), Some("crl"));
+        assert_eq!(tls.engines.unwrap().revoked, None);
+        let unverified = RawTls {
+            enabled: true,
+            verify: false,
+            ..verified()
+        };
+        assert!(with(unverified).unwrap_err().contains("--tlsverify"));
     }
 
     #[test]

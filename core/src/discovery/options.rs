@@ -210,7 +210,11 @@ impl StoreTls<'_> {
         match ca {
             None if identity.is_some() => Err(OptionError::StoreTls),
             None => Ok(None),
-            ca => Ok(Some(TlsConfig { ca, identity })),
+            ca => Ok(Some(TlsConfig {
+                ca,
+                identity,
+                ..TlsConfig::default()
+            })),
         }
     }
 }

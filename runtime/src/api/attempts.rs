@@ -26,7 +26,7 @@ impl Api {
         }
         let mut tried = Vec::new();
         let mut finished = self.attempt(plan, &plan.request, &mut tried).await?;
-        let mut retries = self.create_retry;
+        let mut retries = self.settings.create_retry;
         if lacks_image(&finished)
             && let Some(request) = self.beside_image(plan)
         {

@@ -7,24 +7,23 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use super::Call;
 use super::answer::ApiError;
 use super::engine::clean_request;
+use super::{Api, Call};
 use crate::http::body;
 
-/// What such a body may take (DESIGN section 9).
-const BODY_BYTES_MAX: usize = 4 << 20;
-
-impl Call {
+impl Api {
     /// Takes the whole body out.
     ///
     /// # Errors
-    /// 413 when it is longer than 4 MiB, 400 when it breaks off.
-    pub(super) async fn take_body(&mut self) -> Result<Bytes, ApiError> {
-        let body = std::mem::replace(self.http.body_mut(), body::empty());
-        Ok(body::collect_limited(body, BODY_BYTES_MAX).await?)
+    /// 413 when it is longer than `--max-body-size`, 400 when it breaks off.
+    pub(super) async fn take_body(&self, call: &mut Call) -> Result<Bytes, ApiError> {
+        let body = std::mem::replace(call.http.body_mut(), body::empty());
+        Ok(body::collect_limited(body, self.settings.limits.body_size).await?)
     }
+}
 
+impl Call {
     /// The headers for an engine, with a JSON body to come.
     pub(super) fn take_headers(&mut self) -> HeaderMap {
         let mut headers = std::mem::take(self.http.headers_mut());

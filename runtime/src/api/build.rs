@@ -100,7 +100,7 @@ impl Api {
         let engine = self.build_under_way(&id).await?;
         let target = self.reach(&engine, call.request.version)?;
         let path = call.request.route.path(Some(target.version));
-        self.pass(&target, call, &path, super::engine::work()).await
+        self.pass(&target, call, &path, self.work()).await
     }
 
     /// A session goes where its build goes. One that no build names, and that no control connection may have opened, goes

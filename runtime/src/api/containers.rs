@@ -14,7 +14,7 @@ use swarm_core::testbed::{Mutant, planted};
 use swarm_core::time::Wall;
 
 use super::answer::{Answer, ApiError, json_text};
-use super::engine::{Target, question, work};
+use super::engine::Target;
 use super::{Api, Call};
 use crate::http::body;
 use crate::http::client::SendOptions;
@@ -81,7 +81,9 @@ impl Api {
             self.check_not_run(&target, &id).await?;
         }
         let before = self.last_start(&target.address, &id);
-        let response = self.pass(&target, call, &path, patience(action)).await?;
+        let response = self
+            .pass(&target, call, &path, patience(self, action))
+            .await?;
         let status = response.status();
         if action == ContainerAction::Start && status.is_success() {
             self.see_start(&target.address, &id, before).await;
@@ -158,7 +160,7 @@ impl Api {
     pub(super) async fn inspect_container(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, question()).await?;
+        let response = self.pass(&target, call, &path, self.question()).await?;
         if response.status() != StatusCode::OK {
             return Ok(response);
         }
@@ -177,7 +179,7 @@ impl Api {
     pub(super) async fn remove_container(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         if response.status().is_success() {
             let mut cluster = self.fleet.cluster().write();
             cluster.remove_container(&target.address, &id);
@@ -193,7 +195,7 @@ impl Api {
         let new_name = call.request.query.value("name").unwrap_or_default();
         let _reserved = self.reserve_name(&new_name)?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         self.refresh_after(&target.address, &id, response.status())
             .await;
         Ok(response)
@@ -209,7 +211,7 @@ impl Api {
     pub(super) async fn create_exec(&self, name: &str, call: Call) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        let response = self.pass(&target, call, &path, work()).await?;
+        let response = self.pass(&target, call, &path, self.work()).await?;
         if response.status() != StatusCode::CREATED {
             return Ok(response);
         }
@@ -322,7 +324,7 @@ fn dress_ports(ports: RawObject, ip: &str) -> Result<Box<RawValue>, JsonError> {
 }
 
 /// How long the engine may take: what waits for a container has no limit.
-fn patience(action: ContainerAction) -> SendOptions {
+fn patience(api: &Api, action: ContainerAction) -> SendOptions {
     match action {
         ContainerAction::Logs
         | ContainerAction::Stats
@@ -339,7 +341,7 @@ fn patience(action: ContainerAction) -> SendOptions {
         | ContainerAction::Top
         | ContainerAction::Changes
         | ContainerAction::ArchiveHead
-        | ContainerAction::CheckpointList => question(),
+        | ContainerAction::CheckpointList => api.question(),
         ContainerAction::Exec
         | ContainerAction::Kill
         | ContainerAction::Pause
@@ -349,7 +351,7 @@ fn patience(action: ContainerAction) -> SendOptions {
         | ContainerAction::Unpause
         | ContainerAction::Update
         | ContainerAction::CheckpointCreate
-        | ContainerAction::Remove => work(),
+        | ContainerAction::Remove => api.work(),
     }
 }
 

@@ -18,7 +18,7 @@ use swarm_core::watch;
 use super::answer::{Answer, ApiError, json_text};
 use super::attempts::lacks_image;
 use super::containers::id_in;
-use super::engine::{Target, clean_response, healthy_targets, silent, uri, work};
+use super::engine::{Target, clean_response, healthy_targets, silent, uri};
 use super::join::first_found;
 use super::plan::Plan;
 use super::pull::Fetch;
@@ -48,7 +48,7 @@ pub(super) enum Finished {
 
 impl Api {
     pub(super) async fn create_container(self: Arc<Self>, mut call: Call) -> Answer {
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let plan = Plan::read(
             &text,
             call.take_headers(),
@@ -174,7 +174,7 @@ impl Api {
             plan.query.as_str(),
         )?;
         *request.headers_mut() = plan.headers.clone();
-        let response = self.dispatch(target, request, work(), gated).await?;
+        let response = self.dispatch(target, request, self.work(), gated).await?;
         let (parts, answer) = response.into_parts();
         let text = body::collect_limited(answer, ANSWER_BYTES_MAX)
             .await

@@ -11,7 +11,7 @@ use swarm_core::watch;
 
 use super::Api;
 use super::answer::ApiError;
-use super::engine::{Target, uri, work};
+use super::engine::{Target, uri};
 use crate::election::ElectionView;
 use crate::engine::{Subscription, SubscriptionError};
 use crate::http::body;
@@ -133,7 +133,9 @@ impl Api {
         let mut request = Request::new(body::empty());
         *request.method_mut() = Method::DELETE;
         *request.uri_mut() = uri(&format!("/v{}{path}", target.version), "")?;
-        let response = self.dispatch(target, request, work(), Some(epoch)).await?;
+        let response = self
+            .dispatch(target, request, self.work(), Some(epoch))
+            .await?;
         Ok(response.status() == StatusCode::NO_CONTENT)
     }
 

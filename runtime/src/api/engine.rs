@@ -26,12 +26,6 @@ pub(super) struct Target {
     pub(super) version: ApiVersion,
 }
 
-/// How long an engine may take to answer a question about its state.
-const QUESTION: Duration = Duration::from_secs(60);
-
-/// How long an engine may take to carry something out that does not wait for a container.
-const WORK: Duration = Duration::from_secs(600);
-
 impl Target {
     /// The engine, if it answers; `what` is what is wanted from it, for the error.
     pub(super) fn healthy(
@@ -172,7 +166,7 @@ impl Api {
     pub(super) async fn pass_any(&self, call: Call) -> Answer {
         let target = self.favourite(call.request.version)?;
         let path = call.request.route.path(Some(target.version));
-        self.pass(&target, call, &path, question()).await
+        self.pass(&target, call, &path, self.question()).await
     }
 
     /// The engine the strategy likes best for a container that needs nothing.
@@ -196,7 +190,9 @@ impl Api {
     ) -> Result<(StatusCode, bytes::Bytes), ApiError> {
         let mut request = Request::new(body::empty());
         *request.uri_mut() = uri(&format!("/v{}{path}", target.version), query)?;
-        let response = self.dispatch(target, request, question(), None).await?;
+        let response = self
+            .dispatch(target, request, self.question(), None)
+            .await?;
         let status = response.status();
         let text = body::collect_limited(response.into_body(), limit)
             .await
@@ -208,16 +204,16 @@ impl Api {
             })?;
         Ok((status, text))
     }
-}
 
-/// For requests that only look.
-pub(super) fn question() -> SendOptions {
-    within(QUESTION)
-}
+    /// For requests that only look.
+    pub(super) fn question(&self) -> SendOptions {
+        within(self.settings.limits.answer_timeout)
+    }
 
-/// For requests that change something and do not wait for a container.
-pub(super) fn work() -> SendOptions {
-    within(WORK)
+    /// For requests that change something and do not wait for a container.
+    pub(super) fn work(&self) -> SendOptions {
+        within(self.settings.limits.work_timeout)
+    }
 }
 
 pub(super) fn uri(path: &str, query: &str) -> Result<Uri, ApiError> {

@@ -12,14 +12,11 @@ use swarm_core::engine::Part;
 use swarm_core::scheduler::on_engine;
 
 use super::answer::{ApiError, message_in};
-use super::engine::{Target, clean_request, question, uri, work};
+use super::engine::{Target, clean_request, uri};
 use super::join::join_all;
 use super::{Api, Call};
 use crate::http::body;
 use crate::platform::BoxFuture;
-
-/// What one engine's answer may take.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// A request for several engines.
 pub(super) struct Errand {
@@ -120,12 +117,16 @@ impl Api {
             errand.query.as_str(),
         )?;
         let mutation = class::is_mutation(&errand.route);
-        let options = if mutation { work() } else { question() };
+        let options = if mutation {
+            self.work()
+        } else {
+            self.question()
+        };
         let response = self
             .dispatch(target, request, options, mutation.then_some(errand.epoch))
             .await?;
         let status = response.status();
-        let text = body::collect_limited(response.into_body(), ANSWER_BYTES_MAX)
+        let text = body::collect_limited(response.into_body(), self.settings.limits.answer_size)
             .await
             .map_err(|error| {
                 let name = &target.name;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use swarm_core::api::{ApiVersion, ExecAction, ExecRef, Route};
 
 use super::answer::{Answer, ApiError};
-use super::engine::{Target, healthy_targets, question, work};
+use super::engine::{Target, healthy_targets};
 use super::join::join_all;
 use super::{Api, Call};
 use crate::http::client::SendOptions;
@@ -23,8 +23,8 @@ impl Api {
         };
         let options = match action {
             ExecAction::Start => SendOptions::endless(),
-            ExecAction::Resize => work(),
-            ExecAction::Inspect => question(),
+            ExecAction::Resize => self.work(),
+            ExecAction::Inspect => self.question(),
         };
         let path = self.engine_path(&call, id, &target)?;
         self.pass(&target, call, &path, options).await

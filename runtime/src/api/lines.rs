@@ -4,7 +4,7 @@ use http::{Request, StatusCode};
 
 use super::Api;
 use super::answer::ApiError;
-use super::engine::{Target, question, uri};
+use super::engine::{Target, uri};
 use crate::http::body;
 use crate::http::lines::Lines;
 
@@ -18,7 +18,9 @@ impl Api {
     ) -> Result<Lines, ApiError> {
         let mut request = Request::new(body::empty());
         *request.uri_mut() = uri(&format!("/v{}{path}", target.version), query)?;
-        let response = self.dispatch(target, request, question(), None).await?;
+        let response = self
+            .dispatch(target, request, self.question(), None)
+            .await?;
         if response.status() != StatusCode::OK {
             return Err(broken(target, &format!("status {}", response.status())));
         }

@@ -15,9 +15,6 @@ use super::join::join_all;
 use crate::http::body;
 use crate::platform::BoxFuture;
 
-/// What an engine's list of containers with sizes may take.
-const LIST_BYTES_MAX: usize = 64 << 20;
-
 /// A list longer than this is written piece by piece, as fast as the client reads it.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -65,7 +62,12 @@ impl Api {
             .map(|target| {
                 Box::pin(async move {
                     let answer = self
-                        .ask(&target, "/containers/json", "all=1&size=1", LIST_BYTES_MAX)
+                        .ask(
+                            &target,
+                            "/containers/json",
+                            "all=1&size=1",
+                            self.settings.limits.answer_size,
+                        )
                         .await;
                     match answer {
                         Ok((StatusCode::OK, text)) => {

@@ -12,6 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, StatusCode};
 use swarm_core::api::{self as routes, ApiVersion, Fixed, Method, Route};
 use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
+use swarm_core::config::Limits;
 use swarm_core::scheduler::Scheduler;
 use swarm_core::time::{Mono, Wall};
 
@@ -85,6 +86,15 @@ pub struct NotDispatched {
 /// Tells the role of this manager and, with replication, what it knows of the election.
 pub type RoleSource = Arc<dyn Fn() -> (Role, Option<Replication>) + Send + Sync>;
 
+/// What an [`Api`] was told to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How often a create that an engine refused is tried again.
+    pub create_retry: u32,
+    /// What is allowed to clients and engines.
+    pub limits: Limits,
+}
+
 /// The Docker API over all engines.
 pub struct Api {
     platform: SharedPlatform,
@@ -93,8 +103,7 @@ pub struct Api {
     role: RoleSource,
     host: HostInfo,
     scheduler: Mutex<Scheduler>,
-    /// How often a create that an engine refused is tried again.
-    create_retry: u32,
+    settings: Settings,
     creates: Mutex<BTreeMap<String, create::Outcome>>,
     made: Mutex<doubles::Made>,
     /// Held while a network is created.
@@ -111,7 +120,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over `fleet`. `create_retry` is how often a create that an engine refused is tried again.
+    /// An API over `fleet`.
     #[must_use]
     pub fn new(
         platform: SharedPlatform,
@@ -120,7 +129,7 @@ impl Api {
         role: RoleSource,
         host: HostInfo,
         scheduler: Scheduler,
-        create_retry: u32,
+        settings: Settings,
     ) -> Arc<Self> {
         let (started, looks_since) = (platform.wall(), platform.mono());
         let identity = format!("swarm/{} ({})", host.version, host.os);
@@ -130,7 +139,7 @@ impl Api {
             gate,
             role,
             scheduler: Mutex::new(scheduler),
-            create_retry,
+            settings,
             creates: Mutex::default(),
             made: Mutex::default(),
             networks: tokio::sync::Mutex::default(),

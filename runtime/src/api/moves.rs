@@ -21,7 +21,7 @@ use super::answer::{ApiError, message_in};
 use super::containers::id_in;
 use super::copies::{Former, Old};
 use super::create::Finished;
-use super::engine::{Target, uri, within, work};
+use super::engine::{Target, uri, within};
 use super::plan::Plan;
 use crate::http::{Body, body};
 
@@ -355,7 +355,7 @@ impl Api {
         }
         let outside = planted(Mutant::ReschedulesOutsideLease);
         let gated = Some(job.epoch).filter(|_| !outside);
-        let response: Response<Body> = self.dispatch(target, request, work(), gated).await?;
+        let response: Response<Body> = self.dispatch(target, request, self.work(), gated).await?;
         let status = response.status();
         let text = body::collect_limited(response.into_body(), ANSWER_BYTES_MAX).await?;
         Ok((status, text))

@@ -14,14 +14,14 @@ use swarm_core::json::{self, JsonError, RawObject};
 
 use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
-use super::engine::{Target, healthy_targets, question, silent};
+use super::engine::{Target, healthy_targets, silent};
 use super::every::{Errand, answering, failure, named_in_front};
 use super::{Api, Call};
 use crate::http::body;
 
 impl Api {
     pub(super) async fn create_network(&self, mut call: Call) -> Answer {
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let made = self.make_network(&text, call).await;
         made.map_err(|error| error.unsent(body::full(text)))
     }
@@ -140,7 +140,7 @@ impl Api {
             .await?;
         if let [target] = targets.as_slice() {
             let path = self.engine_path(&call, &id, target)?;
-            return self.pass(target, call, &path, question()).await;
+            return self.pass(target, call, &path, self.question()).await;
         }
         let errand = Errand::of(call).about_network(&id)?;
         let reports = self.tell_each(targets, &errand).await?;
@@ -158,7 +158,7 @@ impl Api {
     }
 
     pub(super) async fn connect_network(&self, name: &NetworkRef, mut call: Call) -> Answer {
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let config = RawObject::parse(&text).map_err(bad)?;
         let wanted: String = config.read("Container").map_err(bad)?.unwrap_or_default();
         let (target, container) = self
@@ -173,7 +173,7 @@ impl Api {
     /// With force, what is left of a container that is gone or on an engine that does not answer can be taken from a
     /// network by any other engine that has it.
     pub(super) async fn disconnect_network(&self, name: &NetworkRef, mut call: Call) -> Answer {
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let version = call.request.version;
         let config = RawObject::parse(&text).map_err(bad)?;
         let wanted: String = config.read("Container").map_err(bad)?.unwrap_or_default();

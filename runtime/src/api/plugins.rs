@@ -48,7 +48,7 @@ impl Api {
             | PluginAction::Set
             | PluginAction::Remove => holders,
         };
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let mut errand = Errand::of(call);
         errand.body = text;
         let reports = self.tell_each(targets, &errand).await?;

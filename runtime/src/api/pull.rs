@@ -82,7 +82,7 @@ impl Api {
     }
 
     pub(super) async fn pull_plugin(self: Arc<Self>, mut call: Call) -> Answer {
-        let body = call.take_body().await?;
+        let body = self.take_body(&mut call).await?;
         let (targets, silent) = self.all_targets(call.request.version);
         let remote = call.request.query.value("remote").unwrap_or_default();
         let fetch = Fetch {

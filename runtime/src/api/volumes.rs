@@ -11,7 +11,7 @@ use swarm_core::scheduler::{self, Carried};
 
 use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
-use super::engine::{Target, question, work};
+use super::engine::Target;
 use super::every::{Errand, Report, answering, failure, named_in_front};
 use super::{Api, Call};
 use crate::http::body;
@@ -19,7 +19,7 @@ use crate::http::client::SendOptions;
 
 impl Api {
     pub(super) async fn create_volume(&self, mut call: Call) -> Answer {
-        let text = call.take_body().await?;
+        let text = self.take_body(&mut call).await?;
         let made = self.make_volume(&text, call).await;
         made.map_err(|error| error.unsent(body::full(text)))
     }
@@ -76,12 +76,12 @@ impl Api {
 
     /// Describes a volume as one engine that has it does.
     pub(super) async fn inspect_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        self.pass_volume(name, call, question()).await
+        self.pass_volume(name, call, self.question()).await
     }
 
     /// Passes a change of a volume to one engine that has it: only cluster volumes can be changed, and an engine says so.
     pub(super) async fn update_volume(&self, name: &VolumeRef, call: Call) -> Answer {
-        self.pass_volume(name, call, work()).await
+        self.pass_volume(name, call, self.work()).await
     }
 
     async fn pass_volume(&self, name: &VolumeRef, call: Call, options: SendOptions) -> Answer {

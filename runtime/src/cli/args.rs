@@ -14,8 +14,10 @@ use super::help::{
 use super::{CliError, Request, VERSION};
 use crate::log::{LogLevel, LogLevelError};
 
+mod limits;
 mod tls;
 
+use limits::Limits;
 pub(super) use tls::Certs;
 use tls::{RoleTls, Tls};
 
@@ -255,6 +257,11 @@ pub(super) struct Manage {
     container_name_refresh_filter: Option<String>,
     #[command(flatten)]
     discovery: Discovery,
+    /// print every option with its value and where that is from, secrets masked, and end
+    #[arg(long)]
+    pub(super) print_config: bool,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Debug, Args)]
@@ -378,6 +385,7 @@ impl Manage {
             refresh_on_node_filter: self.refresh_on_node_filter,
             container_name_refresh_filter: self.container_name_refresh_filter,
             discovery: self.discovery.raw(env),
+            limits: self.limits.raw(),
             ..RawManage::default()
         }
     }

@@ -52,6 +52,11 @@ pub enum UsageError {
 }
 
 impl Argv {
+    /// Whether a flag that is on or off was given.
+    pub(super) fn mentions(&self, flag: &str) -> bool {
+        self.switches.contains_key(flag)
+    }
+
     /// Whether `--flag=false` was the last word about a flag.
     pub(super) fn turned_off(&self, flag: &str) -> bool {
         self.switches.get(flag) == Some(&false)
@@ -189,6 +194,7 @@ fn is_called(arg: &Arg, name: &str) -> bool {
             .is_some_and(|aliases| aliases.contains(&name))
 }
 
-fn takes_value(arg: &Arg) -> bool {
+/// Whether an option has a value, or is on or off.
+pub(super) fn takes_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
 }

@@ -39,8 +39,7 @@ Arguments:
                    * [nodes://]<ip1>:<port>,<ip2>:<port>
                    * token://<token>            (the service was switched off)
 
-Options:
-{options}{after-help}
+{all-args}{after-help}
 ";
 
 /// Ends the help of `manage`.

@@ -7,6 +7,7 @@ mod argv;
 mod env;
 mod help;
 mod host;
+mod settings;
 
 pub use argv::UsageError;
 #[cfg(feature = "dev")]
@@ -23,6 +24,8 @@ use swarm_core::config::{
     Certs, Client, ConfigError, Dev, EngineOrder, Join, List, Manage, RawManage, Warning,
 };
 use swarm_core::time::Wall;
+
+use settings::Settings;
 
 use crate::commands;
 use crate::guard;
@@ -188,12 +191,25 @@ pub fn parse(
         }
         Some(args::Command::Create(_)) => return Err(CliError::CreateArguments),
         Some(args::Command::Manage(manage)) => {
+            let print_config = manage.print_config;
             let raw = RawManage {
                 debug,
                 experimental: cli.global.experimental,
                 ..manage.raw(env)
             };
-            Command::Manage(Box::new(Manage::try_from(raw)?))
+            let manage = Manage::try_from(raw)?;
+            if print_config && let Some((name, matches)) = matches.subcommand() {
+                let settings = Settings {
+                    grammar: grammar.find_subcommand(name).unwrap_or(&grammar),
+                    matches,
+                    argv: &argv,
+                    env,
+                    manage: &manage,
+                    log,
+                };
+                return Ok(Request::Print(settings.render()));
+            }
+            Command::Manage(Box::new(manage))
         }
         Some(args::Command::Join(join)) => Command::Join(Join::try_from(join.raw(env))?),
         Some(args::Command::List(list)) => Command::List(List::try_from(list.raw(env))?),

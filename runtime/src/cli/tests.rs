@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use swarm_core::address::ListenAddress;
-use swarm_core::config::Endpoint;
+use swarm_core::config::{Endpoint, Limits};
 use swarm_core::election::Fence;
 
 use super::*;
@@ -370,6 +370,42 @@ fn help_of_manage_names_every_flag_of_classic_swarm() {
         "$SWARM_ADVERTISE",
     ] {
         assert!(text.contains(flag), "{flag}");
+    }
+}
+
+#[test]
+fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
+    let line = "manage --max-connections 1 --max-handshakes 2 --max-head-size 9KiB --max-body-size 65k \
+                --head-timeout 3s --handshake-timeout 4s --idle-timeout 5s --max-held-requests 6 --max-kept-size 7m \
+                --max-outgoing-connections 18 --connect-timeout 9s --answer-timeout 10s --work-timeout 11s \
+                --max-answer-size 12m --max-engine-starts 13 --stop-timeout 14s nodes://a:1";
+    let limits = manage_of(line).limits;
+    assert_eq!(
+        limits,
+        Limits {
+            connections: 1,
+            handshakes: 2,
+            head_size: 9 << 10,
+            body_size: 65 << 10,
+            head_timeout: Duration::from_secs(3),
+            handshake_timeout: Duration::from_secs(4),
+            idle_timeout: Duration::from_secs(5),
+            held_requests: 6,
+            kept_size: 7 << 20,
+            outgoing_connections: 18,
+            connect_timeout: Duration::from_secs(9),
+            answer_timeout: Duration::from_secs(10),
+            work_timeout: Duration::from_secs(11),
+            answer_size: 12 << 20,
+            engine_starts: 13,
+            stop_timeout: Duration::from_secs(14),
+        }
+    );
+    assert_eq!(manage_of("manage nodes://a:1").limits, Limits::default());
+    let help = printed("manage --help");
+    let (_, below) = help.split_once("\nLimits:\n").unwrap();
+    for flag in line.split(' ').filter(|word| word.starts_with("--")) {
+        assert!(below.contains(&format!("{flag} <")), "{flag}");
     }
 }
 

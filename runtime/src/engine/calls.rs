@@ -19,8 +19,6 @@ use crate::platform::{SharedPlatform, timeout};
 
 /// Longest answer about one object.
 const OBJECT_BYTES: usize = 4 << 20;
-/// Longest list.
-const LIST_BYTES: usize = 64 << 20;
 /// Most of an engine's own words that are shown.
 const MESSAGE_CHARS: usize = 300;
 
@@ -30,6 +28,8 @@ pub(super) struct Asker {
     platform: SharedPlatform,
     client: Client,
     address: HostPort,
+    /// Bytes of a list.
+    list_bytes: usize,
 }
 
 impl Asker {
@@ -38,6 +38,7 @@ impl Asker {
             platform: Arc::clone(&shared.platform),
             client: shared.client.clone(),
             address,
+            list_bytes: shared.answer_size,
         }
     }
 
@@ -175,10 +176,12 @@ impl Asker {
 
     /// As [`Asker::get`], for what every engine has.
     async fn list(&self, version: Option<ApiVersion>, path: &str) -> Result<Bytes, CallError> {
-        self.get(version, path, LIST_BYTES).await?.ok_or_else(|| {
-            let reason = format!("engine {}: GET {path} answered 404", self.address);
-            failed(Failure::Status(404), reason)
-        })
+        self.get(version, path, self.list_bytes)
+            .await?
+            .ok_or_else(|| {
+                let reason = format!("engine {}: GET {path} answered 404", self.address);
+                failed(Failure::Status(404), reason)
+            })
     }
 
     /// The body of the answer to `GET path`; `None` when there is no such thing.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use swarm_core::address::HostPort;
+use swarm_core::config::Limits;
 use swarm_core::engine::{CallError, EngineMachine, EngineOptions, Failure, Input, Part};
 use swarm_core::time::Wall;
 use tokio::sync::oneshot;
@@ -53,6 +54,8 @@ struct Shared {
     platform: SharedPlatform,
     client: Client,
     options: EngineOptions,
+    /// Bytes of a list that is read.
+    answer_size: usize,
     view: SharedCluster,
     waiters: Waiters,
     running: Mutex<Running>,
@@ -76,18 +79,24 @@ struct Member {
 impl Engines {
     /// No engines yet. `client` carries all calls and event streams to them.
     #[must_use]
-    pub fn new(platform: SharedPlatform, client: Client, options: EngineOptions) -> Self {
+    pub fn new(
+        platform: SharedPlatform,
+        client: Client,
+        options: EngineOptions,
+        limits: &Limits,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 platform,
                 client,
                 options,
+                answer_size: limits.answer_size,
                 view: SharedCluster::default(),
                 waiters: Waiters::default(),
                 running: Mutex::default(),
                 events: EventLog::default(),
                 first_look: FirstLook::default(),
-                starts: Starts::default(),
+                starts: Starts::new(limits.engine_starts),
             }),
         }
     }

@@ -9,21 +9,20 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::platform::SharedPlatform;
 
-/// Engines that are taken in at the same time.
-const AT_ONCE: usize = 128;
 /// After this a slow engine no longer keeps others waiting.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where engines line up.
 pub(super) struct Starts(Arc<Semaphore>);
 
-impl Default for Starts {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
-
 impl Starts {
+    /// Takes in `at_once` engines at the same time.
+    pub(super) fn new(at_once: usize) -> Self {
+        Self(Arc::new(Semaphore::new(
+            at_once.min(Semaphore::MAX_PERMITS),
+        )))
+    }
+
     /// A place in the line: completes when it is this engine's turn, which lasts until the sender is dropped.
     pub(super) fn line_up(
         &self,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use swarm_core::cluster::EngineState;
+use swarm_core::config::Limits;
 
 use super::stream::{EVENT_BYTES, Lines};
 use super::*;
@@ -26,13 +27,17 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::limited(&Limits::default())
+    }
+
+    fn limited(limits: &Limits) -> Self {
         let platform = TestPlatform::new();
         let shared: SharedPlatform = Arc::clone(&platform) as SharedPlatform;
         let client = Client::new(Arc::clone(&shared), ClientConfig::default());
         Self {
             platform,
             client: client.clone(),
-            engines: Engines::new(shared, client, EngineOptions::default()),
+            engines: Engines::new(shared, client, EngineOptions::default(), limits),
         }
     }
 
@@ -201,6 +206,49 @@ async fn a_stream_that_closes_is_resumed() {
         ["exec_die c0", "exec_die c1", "exec_start: x c1"]
     );
     assert_eq!(world.state(&fake), EngineState::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_list_may_be_can_be_changed() {
+    let reason = async |answer_size| {
+        let world = World::limited(&Limits {
+            answer_size,
+            ..Limits::default()
+        });
+        let fake = world.engine("engine-1", "A").await;
+        fake.manner("/containers/json", Manner::Endless);
+        world.engines.add(&fake.address);
+        world.pass(45).await;
+        world.error(&fake)
+    };
+    for (size, text) in [
+        (1 << 20, "longer than the 1048576 bytes"),
+        (2 << 20, "longer than the 2097152 bytes"),
+    ] {
+        let error = reason(size).await;
+        assert!(error.contains(text), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_engines_are_taken_in_together_can_be_changed() {
+    let asked = async |engine_starts| {
+        let world = World::limited(&Limits {
+            engine_starts,
+            ..Limits::default()
+        });
+        let mut fakes = Vec::new();
+        for number in 0..3 {
+            let fake = world.engine(&format!("engine-{number}"), "A").await;
+            fake.manner("/_ping", Manner::Hang);
+            world.engines.add(&fake.address);
+            fakes.push(fake);
+        }
+        world.pass(1).await;
+        fakes.iter().filter(|fake| !fake.asked().is_empty()).count()
+    };
+    assert_eq!(asked(3).await, 3);
+    assert_eq!(asked(1).await, 1);
 }
 
 #[tokio::test(start_paused = true)]

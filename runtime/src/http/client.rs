@@ -16,12 +16,13 @@ use std::time::Duration;
 use http::header::{HOST, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use swarm_core::address::HostPort;
+use swarm_core::address::{HostPort, Reach};
+use swarm_core::config::Limits;
 
 use super::body::Body;
 use super::error::error;
 use super::headers;
-use crate::platform::{SharedPlatform, TimedOut};
+use crate::platform::{BoxIo, SharedPlatform, TimedOut};
 use crate::tls::ClientTls;
 
 mod pool;
@@ -32,8 +33,8 @@ mod transfer;
 use pool::{Lease, Pool};
 use transfer::{Download, Upload};
 
-/// Bounds of a [`Client`]. The default holds the values of DESIGN.md section 9.
-#[derive(Clone, Copy, Debug)]
+/// Bounds of a [`Client`].
+#[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// Connections kept open without a request, for each peer.
     pub max_idle: usize,
@@ -51,20 +52,29 @@ pub struct ClientConfig {
     pub handshake_timeout: Duration,
     /// Bytes of a response's status line and headers.
     pub max_head_bytes: usize,
+    /// Where connections may lead.
+    pub reach: Reach,
+}
+
+impl From<&Limits> for ClientConfig {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            max_idle: 64,
+            max_connections: limits.outgoing_connections,
+            idle_timeout: Duration::from_secs(55),
+            surplus_timeout: Duration::from_secs(2),
+            max_age: Duration::from_secs(600),
+            connect_timeout: limits.connect_timeout,
+            handshake_timeout: Duration::from_secs(3),
+            max_head_bytes: 64 * 1024,
+            reach: Reach::Anywhere,
+        }
+    }
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        Self {
-            max_idle: 64,
-            max_connections: 512,
-            idle_timeout: Duration::from_secs(55),
-            surplus_timeout: Duration::from_secs(2),
-            max_age: Duration::from_secs(600),
-            connect_timeout: Duration::from_secs(2),
-            handshake_timeout: Duration::from_secs(3),
-            max_head_bytes: 64 * 1024,
-        }
+        Self::from(&Limits::default())
     }
 }
 
@@ -72,11 +82,11 @@ impl ClientConfig {
     /// For engines without TLS. There are thousands, a connection takes more memory than what is known of ten
     /// containers, and another one costs a round trip.
     #[must_use]
-    pub fn many_peers() -> Self {
+    pub fn many_peers(self) -> Self {
         Self {
             idle_timeout: Duration::from_secs(5),
             surplus_timeout: Duration::from_millis(500),
-            ..Self::default()
+            ..self
         }
     }
 }
@@ -309,6 +319,14 @@ impl Client {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Opens a connection for another protocol: outside of the pool, with the same protection.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn dial(&self, to: &HostPort) -> Result<BoxIo, ConnectError> {
+        self.pool.dial(to).await
     }
 
     /// Closes those of the connections to `to` that wait for a request: for who has no use for them soon.

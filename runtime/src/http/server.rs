@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use swarm_core::config::Limits;
 use swarm_core::watch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -28,7 +29,7 @@ mod tests;
 use answer::{Answering, answer};
 use guard::{Guard, Watch};
 
-/// Bounds of a [`Server`]. The default holds the values of DESIGN.md section 9.
+/// Bounds of a [`Server`].
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
     /// Open connections over all listeners, upgraded ones included.
@@ -48,17 +49,23 @@ pub struct ServerConfig {
     pub half_close_grace: Duration,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
+impl From<&Limits> for ServerConfig {
+    fn from(limits: &Limits) -> Self {
         Self {
-            max_connections: 10_000,
-            max_head_bytes: 64 * 1024,
-            head_timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(5),
-            max_handshakes: 256,
-            idle_timeout: Duration::from_secs(120),
+            max_connections: limits.connections,
+            max_head_bytes: limits.head_size,
+            head_timeout: limits.head_timeout,
+            handshake_timeout: limits.handshake_timeout,
+            max_handshakes: limits.handshakes,
+            idle_timeout: limits.idle_timeout,
             half_close_grace: Duration::from_secs(1),
         }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self::from(&Limits::default())
     }
 }
 

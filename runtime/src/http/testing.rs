@@ -6,17 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use swarm_core::address::{HostPort, ListenAddress};
+use swarm_core::address::{HostPort, ListenAddress, Reach};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::platform::{BoxFuture, BoxIo, Listener, Platform};
+use crate::platform::{BoxFuture, BoxIo, Listener, Platform, out_of_reach};
 
 /// Bytes each direction of a connection holds.
 pub(crate) const PIPE: usize = 16 * 1024;
@@ -27,6 +28,7 @@ type Incoming = (BoxIo, String);
 pub(crate) struct TestPlatform {
     start: Instant,
     listeners: Mutex<BTreeMap<HostPort, mpsc::UnboundedSender<Incoming>>>,
+    names: Mutex<BTreeMap<String, IpAddr>>,
 }
 
 impl TestPlatform {
@@ -34,12 +36,19 @@ impl TestPlatform {
         Arc::new(Self {
             start: Instant::now(),
             listeners: Mutex::default(),
+            names: Mutex::default(),
         })
     }
 
     /// `host`:80, the addresses of the in-memory network.
     pub(crate) fn address(host: &str) -> HostPort {
         HostPort::new(host, 80).unwrap()
+    }
+
+    /// From now on `host` is the name of `ip`; the others are names of no address in particular.
+    pub(crate) fn name(&self, host: &str, ip: &str) {
+        let mut names = self.names.lock().unwrap();
+        names.insert(host.to_owned(), ip.parse().unwrap());
     }
 
     /// The connections opened to `at`, from now on. One that is not accepted stays silent.
@@ -72,7 +81,18 @@ impl Platform for TestPlatform {
         Random::new(7).fork(name)
     }
 
-    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
+    fn connect_within(
+        &self,
+        to: &HostPort,
+        reach: &Reach,
+    ) -> BoxFuture<'static, io::Result<BoxIo>> {
+        let named = self.names.lock().unwrap().get(to.host()).copied();
+        if let Some(ip) = named.or_else(|| to.ip())
+            && let Err(why) = reach.check(to, ip)
+        {
+            let refused = out_of_reach(to, ip, why);
+            return Box::pin(async { Err(refused) });
+        }
         let listener = self.listeners.lock().unwrap().get(to).cloned();
         let black_hole = to.host() == BLACK_HOLE;
         Box::pin(async move {

@@ -173,6 +173,7 @@ async fn follow(
 
 #[cfg(test)]
 mod tests {
+    use swarm_core::config::Limits;
     use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
     use swarm_core::engine::EngineOptions;
     use swarm_models::engine::{Engine as Double, Options};
@@ -231,7 +232,12 @@ mod tests {
                 };
                 let store = Consul::new(platform.clone(), client.clone(), config);
                 let options = EngineOptions::default();
-                let engines = Engines::new(platform.clone(), client.clone(), options);
+                let engines = Engines::new(
+                    platform.clone(),
+                    client.clone(),
+                    options,
+                    &Limits::default(),
+                );
                 for address in &addresses {
                     engines.add(address);
                 }
@@ -294,6 +300,7 @@ mod tests {
             bench.platform.clone(),
             engines.client().clone(),
             EngineOptions::default(),
+            &Limits::default(),
         );
         let late = Drains::start(&bench.platform, drains.store.clone(), late).await;
         assert_eq!(late.known.borrow().len(), 1);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use swarm_core::address::Reach;
 use swarm_core::config::Manage;
 
 use crate::http::Client;
@@ -9,7 +10,7 @@ use crate::http::client::ClientConfig;
 use crate::platform::SharedPlatform;
 use crate::tls::{ClientTls, Keeper, ServerTls, TlsError};
 
-/// The clients of a manager. Those without TLS are one, but for the one that speaks to engines.
+/// The clients of a manager.
 pub(super) struct Legs {
     pub(super) peers: Client,
     pub(super) engines: Client,
@@ -21,24 +22,39 @@ pub(super) struct Legs {
 
 impl Legs {
     pub(super) fn new(platform: &SharedPlatform, config: &Manage) -> Result<Self, TlsError> {
-        let plain = Client::new(platform.clone(), ClientConfig::default());
         let mut keeper = Keeper::new(platform);
-        let mut client = |tls: Option<Arc<ClientTls>>| match tls {
-            None => plain.clone(),
-            Some(tls) => {
-                keeper.add_client(&tls);
-                Client::with_tls(platform.clone(), ClientConfig::default(), Some(tls))
+        let limits = |reach| ClientConfig {
+            reach,
+            ..ClientConfig::from(&config.limits)
+        };
+        let mut client = |limits: ClientConfig, tls: Option<Arc<ClientTls>>| {
+            if let Some(tls) = &tls {
+                keeper.add_client(tls);
             }
+            Client::with_tls(platform.clone(), limits, tls)
+        };
+        let to_peers = match &config.replication {
+            Some(replication) => Reach::PeersOf(replication.advertise.clone()),
+            None => Reach::Anywhere,
+        };
+        // What is in a file or an argument is the operator's own word.
+        let to_engines = match config.discovery.discovery.is_store() {
+            true => Reach::Engines,
+            false => Reach::Anywhere,
         };
         let tls = &config.tls;
         let managers = |config| ClientTls::to_managers(platform, config);
-        let peers = client(tls.peers.as_ref().map(managers).transpose()?);
+        let peers = tls.peers.as_ref().map(managers).transpose()?;
+        let peers = client(limits(to_peers), peers);
         let engines = match ClientTls::optional(platform, tls.engines.as_ref())? {
-            None => Client::new(platform.clone(), ClientConfig::many_peers()),
-            tls => client(tls),
+            None => client(limits(to_engines).many_peers(), None),
+            tls => client(limits(to_engines), tls),
         };
         let store = config.discovery.options.tls.as_ref();
-        let store = client(ClientTls::optional(platform, store)?);
+        let store = client(
+            limits(Reach::Anywhere),
+            ClientTls::optional(platform, store)?,
+        );
         let listener = tls.listener.as_ref();
         let listener = listener
             .map(|listener| ServerTls::new(platform, listener))
@@ -174,6 +190,54 @@ mod tests {
         assert!(ask(&legs.store, &engine).await.is_err());
         assert!(legs.listener.unwrap().knows_managers());
         assert_eq!(legs.keeper.certificates().len(), 1);
+    }
+
+    /// What becomes of connections to `host`, with a certain address, to managers and to engines.
+    async fn led(discovery: &str, host: &str, ip: &str) -> [String; 2] {
+        let platform = TestPlatform::new();
+        platform.name(host, ip);
+        let raw = RawManage {
+            replication: discovery.starts_with("consul"),
+            advertise: Some("m1:4000".to_owned()),
+            discovery: RawDiscovery {
+                arguments: vec![discovery.to_owned()],
+                ..RawDiscovery::default()
+            },
+            ..RawManage::default()
+        };
+        let shared: SharedPlatform = platform.clone();
+        let legs = Legs::new(&shared, &Manage::try_from(raw).unwrap()).unwrap();
+        let mut ends = Vec::new();
+        for client in [&legs.peers, &legs.engines] {
+            // Nobody listens there.
+            let to = HostPort::new(host, 4000).unwrap();
+            let end = client.send(&to, Request::new(body::empty())).await;
+            ends.push(end.unwrap_err().to_string());
+        }
+        ends.try_into().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_names_leads_nowhere_else() {
+        let store = "consul://c:8500/nodes";
+        let refused = "a link-local address is neither a manager's nor an engine's";
+        for (host, ip) in [("innocent", "169.254.169.254"), ("fe80::1", "fe80::1")] {
+            for end in led(store, host, ip).await {
+                assert!(end.contains(refused), "{end}");
+            }
+        }
+        let [peer, engine] = led(store, "innocent", "127.0.0.1").await;
+        assert!(
+            peer.contains("innocent is at 127.0.0.1: a loopback"),
+            "{peer}"
+        );
+        assert!(engine.contains("connection refused"), "{engine}");
+        for end in led(store, "m1", "127.0.1.1").await {
+            assert!(end.contains("connection refused"), "{end}");
+        }
+        for end in led("nodes://e:1", "innocent", "169.254.169.254").await {
+            assert!(end.contains("connection refused"), "{end}");
+        }
     }
 
     #[test]

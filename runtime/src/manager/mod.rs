@@ -16,7 +16,7 @@ use swarm_core::engine::EngineOptions;
 use swarm_core::proxy::View;
 use swarm_core::scheduler::Scheduler;
 
-use crate::api::{Api, Gate, OpenGate};
+use crate::api::{self, Api, Gate, OpenGate};
 use crate::discovery::{Source, follow};
 use crate::election::{ElectionView, Elector};
 use crate::engine::Engines;
@@ -48,8 +48,6 @@ use leaving::Leaving;
 use legs::Legs;
 use report::Reporter;
 
-/// How long a stopping manager waits for requests that are under way.
-const DRAIN: Duration = Duration::from_secs(10);
 /// A store operation of a manager that takes no part in an election.
 const OPERATION_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -60,6 +58,7 @@ pub struct Manager {
     engines: Engines,
     proxy: Arc<Proxy>,
     certificates: Arc<Keeper>,
+    stop_timeout: Duration,
 }
 
 impl Manager {
@@ -104,6 +103,7 @@ impl Manager {
             platform.clone(),
             legs.engines.clone(),
             engine_options(config),
+            &config.limits,
         );
         let drains = match &store {
             Some(store) => Some(Drains::start(platform, store.clone(), engines.clone()).await),
@@ -122,7 +122,7 @@ impl Manager {
         };
         let front = parts.assemble(elector.clone(), host, scheduler);
         let proxy = front.proxy.clone();
-        let server = Server::new(platform.clone(), ServerConfig::default(), front);
+        let server = Server::new(platform.clone(), ServerConfig::from(&config.limits), front);
         for listener in listeners {
             startup::serve(&server, listener, legs.listener.as_ref());
         }
@@ -136,6 +136,7 @@ impl Manager {
             engines,
             proxy,
             certificates: legs.keeper,
+            stop_timeout: config.limits.stop_timeout,
         })
     }
 
@@ -163,12 +164,12 @@ impl Manager {
         &self.certificates
     }
 
-    /// Hands the lease over, then lets requests that are under way end, for a few seconds at most.
+    /// Hands the lease over, then lets requests that are under way end, for `--stop-timeout` at most.
     pub async fn stop(&self) {
         if let Some(elector) = &self.elector {
             elector.resign(Resignation::Stop).await;
         }
-        self.server.shutdown(DRAIN).await;
+        self.server.shutdown(self.stop_timeout).await;
     }
 }
 
@@ -218,7 +219,10 @@ impl Parts<'_> {
             reporter.role_source(),
             host,
             scheduler,
-            self.config.create_retry,
+            api::Settings {
+                create_retry: self.config.create_retry,
+                limits: self.config.limits,
+            },
         );
         let proxy = Proxy::new(
             self.platform,
@@ -263,6 +267,7 @@ impl Parts<'_> {
             instance: self.instance.to_owned(),
             own_address: replication.map_or_else(unadvertised, |one| one.advertise.clone()),
             primary_wait: replication.map_or(Duration::ZERO, |one| one.primary_wait),
+            limits: self.config.limits,
             is_peer: Arc::new(move |peer| peers.as_ref().is_some_and(|peers| peers.is_peer(peer))),
         }
     }
@@ -349,3 +354,6 @@ fn proxy_view(view: &ElectionView, own: &HostPort) -> View {
         (None, _) => View::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

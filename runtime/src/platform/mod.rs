@@ -4,11 +4,12 @@
 //! the simulation put another implementation here and run everything else unchanged.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_core::address::{HostPort, ListenAddress};
+use swarm_core::address::{HostPort, ListenAddress, PeerError, Reach};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,7 +49,13 @@ pub trait Platform: Send + Sync + 'static {
     /// A stream of random numbers of its own for each `name`.
     fn random(&self, name: &str) -> Random;
     /// Opens a TCP connection. The caller bounds the time with [`timeout`].
-    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>>;
+    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
+        self.connect_within(to, &Reach::Anywhere)
+    }
+    /// As [`Platform::connect`], but only to addresses within `reach`: a name is judged by what it resolves to, at the
+    /// moment it does.
+    fn connect_within(&self, to: &HostPort, reach: &Reach)
+    -> BoxFuture<'static, io::Result<BoxIo>>;
     /// Starts to listen.
     fn listen(&self, on: &ListenAddress) -> BoxFuture<'static, io::Result<Box<dyn Listener>>>;
 }
@@ -76,6 +83,13 @@ pub async fn timeout<T>(
         done = work => Ok(done),
         () = alarm => Err(TimedOut(limit)),
     }
+}
+
+/// Why a connection is not opened.
+#[must_use]
+pub fn out_of_reach(to: &HostPort, ip: IpAddr, why: PeerError) -> io::Error {
+    let message = format!("{} is at {ip}: {why}", to.host());
+    io::Error::new(io::ErrorKind::PermissionDenied, message)
 }
 
 /// Completes after `duration` of the platform's monotonic time.

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::time::{ClockId, clock_gettime};
-use swarm_core::address::{HostPort, ListenAddress};
+use swarm_core::address::{HostPort, ListenAddress, Reach};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall, nanos};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, lookup_host};
 
-use super::{BoxFuture, BoxIo, Listener, Platform};
+use super::{BoxFuture, BoxIo, Listener, Platform, out_of_reach};
 
 /// The production platform. Create it inside a tokio runtime.
 #[derive(Debug)]
@@ -65,12 +65,28 @@ impl Platform for TokioPlatform {
         self.random.fork(name)
     }
 
-    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
-        let to = to.clone();
+    fn connect_within(
+        &self,
+        to: &HostPort,
+        reach: &Reach,
+    ) -> BoxFuture<'static, io::Result<BoxIo>> {
+        let (to, reach) = (to.clone(), reach.clone());
         Box::pin(async move {
-            let stream = TcpStream::connect((to.host(), to.port())).await?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as BoxIo)
+            let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            for address in lookup_host((to.host(), to.port())).await? {
+                if let Err(why) = reach.check(&to, address.ip()) {
+                    failure = out_of_reach(&to, address.ip(), why);
+                    continue;
+                }
+                match TcpStream::connect(address).await {
+                    Ok(stream) => {
+                        stream.set_nodelay(true)?;
+                        return Ok(Box::new(stream) as BoxIo);
+                    }
+                    Err(error) => failure = error,
+                }
+            }
+            Err(failure)
         })
     }
 
@@ -186,6 +202,20 @@ impl Listener for Unix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_name_leads_only_to_addresses_within_reach() {
+        let platform = TokioPlatform::new().unwrap();
+        let listener = bind_tcp("127.0.0.1", 0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let to = HostPort::new("localhost", port).unwrap();
+        let own = HostPort::new("m1", 4000).unwrap();
+        let refused = platform.connect_within(&to, &Reach::PeersOf(own)).await;
+        let error = refused.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        assert!(error.to_string().starts_with("localhost is at "), "{error}");
+        assert!(platform.connect_within(&to, &Reach::Engines).await.is_ok());
+    }
 
     #[tokio::test]
     async fn a_unix_socket_is_for_its_owner_and_replaces_only_a_dead_one() {

@@ -12,6 +12,7 @@ use swarm_core::api::Class;
 use swarm_core::api::class::{
     Stream, Verdict, after_repeat, class, may_upgrade, served_by_replica,
 };
+use swarm_core::config::Limits;
 use swarm_core::proxy::events::Resume;
 use swarm_core::proxy::{Config, Input, Kind, Refusal, Server, Stats, View};
 use swarm_core::rng::Random;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub own_address: HostPort,
     /// How long a request waits for a primary.
     pub primary_wait: Duration,
+    /// What is allowed to clients.
+    pub limits: Limits,
     /// Whether a connection comes from another manager: only such a one may forward a request here.
     pub is_peer: Arc<dyn Fn(&Peer) -> bool + Send + Sync>,
 }
@@ -113,11 +116,17 @@ impl Proxy {
     ) -> Arc<Self> {
         let mut config = Config::new(settings.own_address.clone());
         config.primary_wait = settings.primary_wait;
+        let limits = &settings.limits;
+        config.max_held = limits.held_requests;
+        config.max_held_bytes = u64::try_from(limits.kept_size).unwrap_or(u64::MAX);
+        // More than the connections that are accepted.
+        let connections = limits.connections + limits.connections / 2;
+        config.max_requests = config.max_requests.max(connections);
         Arc::new(Self {
             platform: Arc::clone(platform),
             desk: Desk::new(platform, config),
             pulses: Pulses::new(platform, &client),
-            budget: Budget::new(),
+            budget: Budget::new(settings.limits.kept_size),
             ids: Mutex::new(platform.random("proxy/request-id")),
             settings,
             client,

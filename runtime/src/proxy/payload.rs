@@ -20,9 +20,6 @@ use crate::http::body::{self, Body, BodyError};
 /// Longest body that is kept for another attempt.
 pub(super) const KEPT_MAX: usize = 1 << 20;
 
-/// Most bytes of bodies kept at a time, over all requests.
-const KEPT_TOTAL: usize = 64 << 20;
-
 /// Unit of the budget for kept bodies.
 const GRAIN: usize = 16 << 10;
 
@@ -31,8 +28,10 @@ const GRAIN: usize = 16 << 10;
 pub(super) struct Budget(Arc<Semaphore>);
 
 impl Budget {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(KEPT_TOTAL / GRAIN)))
+    /// Room for so many bytes, over all requests.
+    pub(super) fn new(bytes: usize) -> Self {
+        let grains = (bytes / GRAIN).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(grains)))
     }
 
     fn grow(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
@@ -244,6 +243,8 @@ mod tests {
     use super::*;
     use crate::http::body::collect_limited;
 
+    const KEPT_TOTAL: usize = 4 * KEPT_MAX;
+
     fn pieces(count: usize, size: usize) -> Body {
         let (sender, body) = body::channel(count);
         for _ in 0..count {
@@ -267,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_body_is_kept_and_sent_as_often_as_needed() {
-        let payload = Payload::read(pieces(4, 1_000), &Budget::new())
+        let payload = Payload::read(pieces(4, 1_000), &Budget::new(KEPT_TOTAL))
             .await
             .unwrap();
         assert_eq!(payload.kind(), proxy::Body::Kept(4_000));
@@ -281,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_waits_until_it_is_wanted() {
-        let payload = Payload::read(pieces(3, KEPT_MAX / 2), &Budget::new())
+        let payload = Payload::read(pieces(3, KEPT_MAX / 2), &Budget::new(KEPT_TOTAL))
             .await
             .unwrap();
         assert_eq!(payload.kind(), proxy::Body::Unsolicited);
@@ -302,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_known_length_is_not_touched_when_it_is_too_long() {
         let long = body::full(vec![b'x'; KEPT_MAX + 1]);
-        let payload = Payload::read(long, &Budget::new()).await.unwrap();
+        let payload = Payload::read(long, &Budget::new(KEPT_TOTAL)).await.unwrap();
         assert_eq!(payload.kind(), proxy::Body::Unsolicited);
         let (body, _) = payload.attempt(false);
         assert_eq!(body.size_hint().exact(), Some(KEPT_MAX as u64 + 1));
@@ -310,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn kept_bodies_have_a_budget_and_give_it_back() {
-        let budget = Budget::new();
+        let budget = Budget::new(KEPT_TOTAL);
         let mut kept = Vec::new();
         for _ in 0..KEPT_TOTAL / KEPT_MAX {
             let body = body::full(vec![b'x'; KEPT_MAX]);
@@ -328,6 +329,6 @@ mod tests {
     async fn a_client_that_breaks_off_is_noticed() {
         let (sender, body) = body::channel(1);
         drop(sender);
-        assert!(Payload::read(body, &Budget::new()).await.is_err());
+        assert!(Payload::read(body, &Budget::new(KEPT_TOTAL)).await.is_err());
     }
 }

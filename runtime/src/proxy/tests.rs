@@ -52,6 +52,7 @@ fn text(text: impl Into<String>) -> Response<Body> {
 struct World {
     platform: Arc<TestPlatform>,
     client: Client,
+    limits: Limits,
 }
 
 struct Manager {
@@ -81,7 +82,11 @@ impl World {
     fn new() -> Self {
         let platform = TestPlatform::new();
         let client = Client::new(platform.clone(), ClientConfig::default());
-        Self { platform, client }
+        Self {
+            platform,
+            client,
+            limits: Limits::default(),
+        }
     }
 
     async fn manager(
@@ -97,6 +102,7 @@ impl World {
             instance: format!("instance-of-{name}"),
             own_address: address(name),
             primary_wait: Duration::from_secs(30),
+            limits: self.limits,
             is_peer: Arc::new(move |_| believed.load(Ordering::Relaxed) == 1),
         };
         let proxy = Proxy::new(&platform, client, Arc::new(Does(service)), settings);
@@ -253,6 +259,23 @@ async fn a_request_waits_for_a_primary() {
     assert_eq!(headers["retry-after"], "1");
     assert!(text.contains("it was not carried out"), "{text}");
     assert_eq!(m1.proxy.stats().requests, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_requests_wait_for_a_primary_can_be_changed() {
+    let mut world = World::new();
+    world.limits.held_requests = 1;
+    let m1 = world.plain("m1").await;
+    let first = world.ask(&m1, Method::GET, "/version");
+    let second = async {
+        world.pause(Duration::from_secs(1)).await;
+        let (status, _, text) = world.ask(&m1, Method::GET, "/version").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(m1.proxy.stats().held, 1, "{text}");
+        elect(&[&m1], "m1", 7);
+    };
+    let ((status, _, _), ()) = tokio::join!(first, second);
+    assert_eq!(status, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ pub fn open(
                 layout,
                 operation,
             };
-            Some(ZooKeeper::new(platform, zookeeper))
+            Some(ZooKeeper::new(platform, client, zookeeper))
         }
         Discovery::File(_) | Discovery::Nodes(_) | Discovery::Token => None,
     }

@@ -108,6 +108,41 @@ impl Authority {
     }
 }
 
+#[cfg(test)]
+impl Authority {
+    /// A list of revoked certificates, in PEM.
+    pub(super) fn revoke(&self, certs: &[String]) -> Result<String, rcgen::Error> {
+        use rcgen::{
+            CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber,
+        };
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        use x509_parser::prelude::{FromDer, X509Certificate};
+
+        let span = params("list", &[], self.now, 30)?;
+        let (this_update, next_update) = (span.not_before, span.not_after);
+        let revoked = certs.iter().map(|cert| {
+            let der = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+            let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(parsed.raw_serial()),
+                revocation_time: this_update,
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let params = CertificateRevocationListParams {
+            this_update,
+            next_update,
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer)?.pem()
+    }
+}
+
 /// Good from the day before, so that a clock that is behind takes it.
 fn params(
     name: &str,

@@ -11,7 +11,7 @@ use swarm_core::address::HostPort;
 use swarm_core::tls::{TlsConfig, TlsFile};
 use tokio_rustls::TlsConnector;
 
-use super::files::{Made, Own, Reloading, Texts, pair, roots};
+use super::files::{Made, Own, Reloading, Texts, pair, revoked, roots, unusable};
 use super::keeper::Kept;
 use super::verify::{Anybody, ManagersOnly};
 use super::{Calendar, TlsError, VERSIONS, alpn, provider};
@@ -95,6 +95,12 @@ fn explained(error: io::Error) -> io::Error {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             "the certificate there is not signed by the trusted CA".to_owned()
         }
+        Some(Error::InvalidCertificate(CertificateError::Revoked)) => {
+            "the certificate there is revoked".to_owned()
+        }
+        Some(Error::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => {
+            "--tlscrl has no revocation list of the CA that signed the certificate there".to_owned()
+        }
         Some(Error::InvalidCertificate(CertificateError::Other(cause))) => cause.0.to_string(),
         Some(_) | None => return error,
     };
@@ -104,7 +110,8 @@ fn explained(error: io::Error) -> io::Error {
 fn files(config: &TlsConfig) -> Vec<TlsFile> {
     let identity = config.identity.iter();
     let own = identity.flat_map(|own| [own.cert.clone(), own.key.clone()]);
-    config.ca.iter().cloned().chain(own).collect()
+    let cas = config.ca.iter().chain(&config.revoked).cloned();
+    cas.chain(own).collect()
 }
 
 fn make(
@@ -125,7 +132,9 @@ fn make(
         Some(ca) => {
             let roots = roots(texts, [ca])?;
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
-            let verifier = verifier.build().map_err(TlsError::setup)?;
+            let lists = revoked(texts, config.revoked.as_ref())?;
+            let verifier = verifier.with_crls(lists).build();
+            let verifier = verifier.map_err(unusable(config.revoked.as_ref()))?;
             match managers_only {
                 true => Arc::new(ManagersOnly(verifier)),
                 false => verifier,

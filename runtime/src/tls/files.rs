@@ -8,7 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::VerifierBuilderError;
 use swarm_core::time::Wall;
 use swarm_core::tls::{TlsFile, TlsIdentity};
 use x509_parser::extensions::GeneralName;
@@ -17,8 +18,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::keeper::{Certificate, Kept};
 use super::{MANAGER_URI, TlsError};
 
-/// A bundle of public CAs is a quarter of this.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// A bundle of public CAs is a quarter of a mebibyte, a list of 100,000 revoked certificates some four.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// What files hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,13 @@ impl Texts {
 fn read(file: &TlsFile) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let open = std::fs::File::open(&file.path)?;
-    open.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+    let read = open.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
+    // What is cut off might be the very list that matters.
+    if u64::try_from(read).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "it is larger than {FILE_BYTES_MAX} bytes"
+        )));
+    }
     Ok(text)
 }
 
@@ -72,6 +79,31 @@ fn certificates(texts: &Texts, file: &TlsFile) -> Result<Vec<CertificateDer<'sta
         Ok(found) if found.is_empty() => Err(TlsError::certificate(file, "there is none in it")),
         Ok(found) => Ok(found),
         Err(cause) => Err(TlsError::certificate(file, cause)),
+    }
+}
+
+/// What the CAs have revoked; nothing without a file.
+pub(super) fn revoked(
+    texts: &Texts,
+    file: Option<&TlsFile>,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let lists = CertificateRevocationListDer::pem_slice_iter(texts.of(file));
+    let lists: Result<Vec<_>, _> = lists.collect();
+    match lists {
+        Ok(lists) if lists.is_empty() => Err(TlsError::revoked(file, "there is none in it")),
+        Ok(lists) => Ok(lists),
+        Err(cause) => Err(TlsError::revoked(file, cause)),
+    }
+}
+
+/// Why there is no verifier: the CAs were looked at before, so that it is the lists, if there are any.
+pub(super) fn unusable(file: Option<&TlsFile>) -> impl FnOnce(VerifierBuilderError) -> TlsError {
+    move |cause| match file {
+        Some(file) => TlsError::revoked(file, cause),
+        None => TlsError::setup(cause),
     }
 }
 

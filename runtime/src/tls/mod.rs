@@ -58,6 +58,16 @@ pub enum TlsError {
         /// What is wrong.
         cause: String,
     },
+    /// A file holds no revocation list, or one that cannot be used.
+    #[error("{flag} {} holds no usable revocation list: {cause}", path.display())]
+    Revoked {
+        /// Who named it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
     /// A file holds no key.
     #[error("{flag} {} holds no private key that can be used (an encrypted one cannot): {cause}", path.display())]
     Key {
@@ -86,6 +96,14 @@ pub enum TlsError {
 impl TlsError {
     fn certificate(file: &TlsFile, cause: impl ToString) -> Self {
         Self::Certificate {
+            flag: file.flag,
+            path: file.path.clone(),
+            cause: cause.to_string(),
+        }
+    }
+
+    fn revoked(file: &TlsFile, cause: impl ToString) -> Self {
+        Self::Revoked {
             flag: file.flag,
             path: file.path.clone(),
             cause: cause.to_string(),

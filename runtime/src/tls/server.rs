@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::files::{Made, Own, Reloading, Texts, is_manager, pair, roots};
+use super::files::{Made, Own, Reloading, Texts, is_manager, pair, revoked, roots, unusable};
 use super::keeper::Kept;
 use super::{Calendar, TlsError, VERSIONS, alpn, provider};
 use crate::platform::{BoxIo, SharedPlatform};
@@ -130,16 +130,19 @@ impl Managers {
 
 fn files(config: &ListenerTls) -> Vec<TlsFile> {
     let own = [config.identity.cert.clone(), config.identity.key.clone()];
-    let cas = config.clients.iter().chain(&config.managers).cloned();
-    own.into_iter().chain(cas).collect()
+    let cas = config.clients.iter().chain(&config.managers);
+    let others = cas.chain(&config.revoked).cloned();
+    own.into_iter().chain(others).collect()
 }
 
 fn make(calendar: &Calendar, texts: &Texts, config: &ListenerTls) -> Result<Made<Live>, TlsError> {
     let own = Own::read(texts, &config.identity)?;
     let verifier = |cas: Vec<&TlsFile>| -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let roots = roots(texts, cas)?;
+        let lists = revoked(texts, config.revoked.as_ref())?;
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-        verifier.build().map_err(TlsError::setup)
+        let verifier = verifier.with_crls(lists).build();
+        verifier.map_err(unusable(config.revoked.as_ref()))
     };
     let managers = Managers {
         verified: config.clients.is_some(),

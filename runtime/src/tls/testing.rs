@@ -57,6 +57,7 @@ impl Folder {
         TlsConfig {
             ca: Some(self.ca(ca)),
             identity: Some(self.identity(name)),
+            revoked: None,
         }
     }
 
@@ -66,6 +67,7 @@ impl Folder {
             identity: self.identity(name),
             clients: Some(self.ca(ca)),
             managers: None,
+            revoked: None,
         }
     }
 }
@@ -88,6 +90,17 @@ impl<'a> Ca<'a> {
         let authority = Authority::new(name, now).unwrap();
         folder.write(&format!("{name}.ca.pem"), &authority.cert());
         Self { folder, authority }
+    }
+
+    /// `folder.file(…, "NAME.crl.pem")`: a list with the certificates `revoked`.
+    pub(crate) fn revoke(&self, name: &str, revoked: &[&str]) {
+        let certs = revoked.iter().map(|name| {
+            let path = self.folder.identity(name).cert.path;
+            std::fs::read_to_string(path).unwrap()
+        });
+        let certs: Vec<String> = certs.collect();
+        let list = self.authority.revoke(&certs).unwrap();
+        self.folder.write(&format!("{name}.crl.pem"), &list);
     }
 
     /// `folder.identity(name)`, for the host `host`.

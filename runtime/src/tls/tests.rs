@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use swarm_core::address::{HostPort, ListenAddress};
-use swarm_core::config::ListenerTls;
+use swarm_core::config::{Limits, ListenerTls};
 use swarm_core::time::Wall;
 use swarm_core::tls::TlsConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -19,6 +19,8 @@ use crate::http::server::ServerConfig;
 use crate::http::testing::TestPlatform;
 use crate::http::{Body, Client, Handler, Peer, Server};
 use crate::platform::{BoxFuture, BoxIo, Platform, sleep};
+
+mod revoked;
 
 const HOST: &str = "10.0.0.1";
 
@@ -434,10 +436,11 @@ async fn a_client_that_begins_no_handshake_is_left_after_five_seconds() {
 async fn handshakes_wait_for_their_turn_and_silence_takes_nobodys() {
     let (folder, _) = house();
     let platform = TestPlatform::new();
-    let config = ServerConfig {
-        max_handshakes: 1,
-        ..ServerConfig::default()
-    };
+    let config = ServerConfig::from(&Limits {
+        handshakes: 1,
+        handshake_timeout: Duration::from_secs(9),
+        ..Limits::default()
+    });
     let _server = listening(&folder, &platform, config).await;
     let shared: SharedPlatform = platform.clone();
     let opens = folder.opens("ca", "manager");
@@ -460,7 +463,7 @@ async fn handshakes_wait_for_their_turn_and_silence_takes_nobodys() {
     sleep(platform.as_ref(), Duration::from_secs(1)).await;
     let waited = ask().await;
     assert!(
-        waited > Duration::from_secs(3) && waited < Duration::from_secs(5),
+        waited > Duration::from_secs(7) && waited < Duration::from_secs(9),
         "{waited:?}"
     );
 }

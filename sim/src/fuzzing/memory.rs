@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use swarm::platform::{BoxFuture, BoxIo, Listener, Platform};
-use swarm_core::address::{HostPort, ListenAddress};
+use swarm_core::address::{HostPort, ListenAddress, Reach};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
@@ -90,7 +90,11 @@ impl Platform for Memory {
         Random::new(7).fork(name)
     }
 
-    fn connect(&self, _to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
+    fn connect_within(
+        &self,
+        _to: &HostPort,
+        _reach: &Reach,
+    ) -> BoxFuture<'static, io::Result<BoxIo>> {
         let (ours, theirs) = duplex(PIPE);
         let sent = self.dialled.send(theirs);
         Box::pin(async move {

@@ -24,6 +24,7 @@ mod reference;
 mod route;
 mod served;
 mod upgrade;
+mod zookeeper;
 
 pub use consul::consul;
 pub use discovery::discovery;
@@ -41,6 +42,7 @@ pub use plan_text::plan_text;
 pub use record::record;
 pub use route::route;
 pub use upgrade::upgrade;
+pub use zookeeper::zookeeper;
 
 /// A harness and its name, which is also that of its program and of its corpus.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,7 @@ pub struct Target {
 }
 
 /// Every harness.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     target("consul", consul),
     target("discovery", discovery),
     target("duration", duration),
@@ -69,6 +71,7 @@ pub const TARGETS: [Target; 16] = [
     target("record", record),
     target("route", route),
     target("upgrade", upgrade),
+    target("zookeeper", zookeeper),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

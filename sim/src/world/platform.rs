@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use swarm::platform::{BoxFuture, BoxIo, Listener, Platform};
-use swarm_core::address::{HostPort, ListenAddress};
+use swarm_core::address::{HostPort, ListenAddress, Reach};
 use swarm_core::rng::Random;
 use swarm_core::time::{Mono, Wall};
 use swarm_models::Host;
@@ -142,7 +142,12 @@ impl Platform for SimPlatform {
         self.random.fork(name)
     }
 
-    fn connect(&self, to: &HostPort) -> BoxFuture<'static, io::Result<BoxIo>> {
+    /// Names of the world lead to its hosts only.
+    fn connect_within(
+        &self,
+        to: &HostPort,
+        _reach: &Reach,
+    ) -> BoxFuture<'static, io::Result<BoxIo>> {
         let (to, wires) = (to.clone(), self.host.wires.clone());
         Box::pin(async move {
             let stream = TcpStream::connect((to.host(), to.port())).await?;

@@ -2,6 +2,7 @@
 //! started again.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +13,13 @@ use swarm::http::Client;
 use swarm::http::client::ClientConfig;
 use swarm::platform::{SharedPlatform, TokioPlatform};
 use swarm::store::{self, Store};
+use swarm::tls::ClientTls;
 use swarm_core::config::DiscoveryConfig;
 use swarm_core::discovery::DiscoveryOptions;
 
 use crate::process::{Process, Streams};
 use crate::scratch::Scratch;
-use crate::{ports, real, wait};
+use crate::{manager, ports, real, wait};
 
 mod etcd;
 mod zookeeper;
@@ -31,9 +33,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// When it is no store, or an option cannot be used.
 pub fn open(discovery: &str, options: &[&str], operation: Duration) -> Result<Arc<dyn Store>> {
     let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
-    let client = Client::new(platform.clone(), ClientConfig::default());
     let options = DiscoveryOptions::parse(options.iter().copied())?;
     let config = DiscoveryConfig::of(discovery, options)?;
+    let tls = ClientTls::optional(&platform, config.options.tls.as_ref())?;
+    let client = Client::with_tls(platform.clone(), ClientConfig::default(), tls);
     store::open(&platform, &client, &config, operation).context("not a store")
 }
 
@@ -68,10 +71,10 @@ impl Kind {
         }
     }
 
-    fn command(self, members: &[Member], member: &Member) -> Result<Command> {
+    fn command(self, members: &[Member], member: &Member, certs: Option<&Path>) -> Result<Command> {
         match self {
             Self::Etcd => Ok(etcd::command(members, member)),
-            Self::ZooKeeper => zookeeper::command(members, member),
+            Self::ZooKeeper => zookeeper::command(members, member, certs),
         }
     }
 
@@ -89,6 +92,8 @@ impl Kind {
 pub struct Ensemble {
     kind: Kind,
     members: Vec<Member>,
+    /// What `swarm certs init` made, for servers that speak TLS.
+    certs: Option<Scratch>,
 }
 
 /// One server.
@@ -98,6 +103,8 @@ pub(crate) struct Member {
     number: usize,
     /// Where clients are served.
     client: SocketAddr,
+    /// Where clients of ZooKeeper are served with TLS, if they are.
+    secure: SocketAddr,
     /// Where the other servers reach it.
     peer: SocketAddr,
     /// Where servers of ZooKeeper elect their leader.
@@ -113,18 +120,36 @@ impl Ensemble {
     /// # Errors
     /// When they do not elect one in time; the message holds their output.
     pub async fn start(kind: Kind, count: usize) -> Result<Self> {
+        Self::start_with(kind, count, None).await
+    }
+
+    /// Starts one server of ZooKeeper that clients reach by TLS only, with certificates on both sides.
+    ///
+    /// # Errors
+    /// When it does not serve in time; the message holds its output.
+    pub async fn start_zookeeper_with_tls() -> Result<Self> {
+        let certs = manager::certificates().await?;
+        Self::start_with(Kind::ZooKeeper, 1, Some(certs)).await
+    }
+
+    async fn start_with(kind: Kind, count: usize, certs: Option<Scratch>) -> Result<Self> {
         let mut members = Vec::new();
         for number in 1..=count {
             members.push(Member {
                 number,
                 client: ports::claim()?,
+                secure: ports::claim()?,
                 peer: ports::claim()?,
                 election: ports::claim()?,
                 process: None,
                 data: Scratch::new(kind.scheme())?,
             });
         }
-        let mut ensemble = Self { kind, members };
+        let mut ensemble = Self {
+            kind,
+            members,
+            certs,
+        };
         ensemble.start_all().await?;
         Ok(ensemble)
     }
@@ -136,9 +161,28 @@ impl Ensemble {
 
     /// What to hand to `swarm manage`, with the prefix of the multi-manager guide.
     pub fn discovery(&self) -> String {
-        let clients = self.members.iter().map(|member| member.client.to_string());
+        let clients = self.members.iter().map(|member| match &self.certs {
+            None => member.client.to_string(),
+            Some(_) => member.secure.to_string(),
+        });
         let clients: Vec<String> = clients.collect();
         format!("{}://{}/nodes", self.kind.scheme(), clients.join(","))
+    }
+
+    /// The values of `--discovery-opt` that clients need.
+    pub fn options(&self) -> Vec<String> {
+        let own = |key: &str, name: &str| {
+            let certs = self.certs.as_ref()?.path().join("client");
+            Some(format!("{key}={}", certs.join(name).display()))
+        };
+        [
+            own("kv.cacertfile", "ca.pem"),
+            own("kv.certfile", "cert.pem"),
+            own("kv.keyfile", "key.pem"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Kills a server at once. What it holds stays.
@@ -161,7 +205,8 @@ impl Ensemble {
             "the server runs already"
         );
         let member = self.members.get(index).context("no such server")?;
-        let command = kind.command(&self.members, member)?;
+        let certs = self.certs.as_ref().map(Scratch::path);
+        let command = kind.command(&self.members, member, certs)?;
         let name = format!("{}-{}", kind.scheme(), member.number);
         let process = Process::spawn(&name, command, Streams::Pipes)?;
         self.member(index)?.process = Some(process);

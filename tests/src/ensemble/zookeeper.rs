@@ -17,6 +17,11 @@ use super::Member;
 const JAR: &str = "/usr/share/java/zookeeper.jar";
 /// For output on standard error.
 const LOG_JAR: &str = "/usr/share/java/slf4j-simple.jar";
+/// What TLS needs besides, and Debian's jar does not name.
+const TLS_JARS: [&str; 2] = [
+    "/usr/share/java/netty-codec.jar",
+    "/usr/share/java/netty-resolver.jar",
+];
 const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
@@ -42,7 +47,11 @@ pub(super) fn missing() -> Option<&'static str> {
         .find(|jar| !Path::new(jar).is_file())
 }
 
-pub(super) fn command(members: &[Member], member: &Member) -> Result<Command> {
+pub(super) fn command(
+    members: &[Member],
+    member: &Member,
+    certs: Option<&Path>,
+) -> Result<Command> {
     let data = member.data.path().join("data");
     fs::create_dir_all(&data)?;
     let mut config = format!(
@@ -52,6 +61,9 @@ pub(super) fn command(members: &[Member], member: &Member) -> Result<Command> {
         member.client.ip(),
         member.client.port()
     );
+    if let Some(certs) = certs {
+        config.push_str(&with_tls(member, certs)?);
+    }
     // One alone runs without a quorum.
     if members.len() > 1 {
         fs::write(data.join("myid"), member.number.to_string())?;
@@ -70,9 +82,29 @@ pub(super) fn command(members: &[Member], member: &Member) -> Result<Command> {
     fs::write(&file, config)?;
     let mut command = Command::new("java");
     command.args(JVM);
-    command.args(["-cp", &format!("{JAR}:{LOG_JAR}"), MAIN]);
+    let tls: &[&str] = if certs.is_some() { &TLS_JARS } else { &[] };
+    let path = [&[JAR, LOG_JAR], tls].concat().join(":");
+    command.args(["-cp", &path, MAIN]);
     command.arg(file);
     Ok(command)
+}
+
+/// A second port. Clients show certificates, as is ZooKeeper's default.
+fn with_tls(member: &Member, certs: &Path) -> Result<String> {
+    let own = certs.join("engine");
+    let store = certs.join("zookeeper.pem");
+    let [key, cert] = ["key.pem", "cert.pem"].map(|name| fs::read_to_string(own.join(name)));
+    fs::write(&store, format!("{}{}", key?, cert?))?;
+    Ok(format!(
+        "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+         secureClientPortAddress={}\nsecureClientPort={}\n\
+         ssl.keyStore.location={}\nssl.keyStore.type=PEM\n\
+         ssl.trustStore.location={}\nssl.trustStore.type=PEM\n",
+        member.secure.ip(),
+        member.secure.port(),
+        store.display(),
+        own.join("ca.pem").display(),
+    ))
 }
 
 /// Runs one command of the command line that comes with ZooKeeper.

@@ -10,6 +10,7 @@ use swarm::http::client::{Client, ClientConfig};
 use swarm::platform::{SharedPlatform, TokioPlatform};
 use swarm_core::address::HostPort;
 use swarm_core::cluster::EngineState;
+use swarm_core::config::Limits;
 use swarm_core::engine::EngineOptions as Options;
 use swarm_tests::engines::{Engine, EngineOptions, IMAGE};
 use swarm_tests::{docker, real, wait};
@@ -29,7 +30,7 @@ impl Watched {
         let address: HostPort = engine.address().to_string().parse()?;
         let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
         let client = Client::new(Arc::clone(&platform), ClientConfig::default());
-        let engines = Engines::new(platform, client, Options::default());
+        let engines = Engines::new(platform, client, Options::default(), &Limits::default());
         engines.add(&address);
         let watched = Self {
             engines,

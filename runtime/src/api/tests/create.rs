@@ -249,6 +249,24 @@ async fn bodies_that_two_readers_could_read_differently_are_refused() {
 }
 
 #[tokio::test]
+async fn how_large_a_body_may_be_can_be_changed() {
+    let limits = Limits {
+        body_size: 64 << 10,
+        ..Limits::default()
+    };
+    let rig = Rig::limited(vec![Options::new("node-0")], limits).await;
+    let create = async |length: usize| {
+        let mut config: Value = serde_json::from_str(&body(0)).unwrap();
+        config["Labels"] = serde_json::json!({ "long": "x".repeat(length) });
+        let path = "/v1.41/containers/create";
+        rig.send("POST", path, &[], &config.to_string()).await
+    };
+    assert_eq!(create(60 << 10).await.status, 201);
+    assert_eq!(create(64 << 10).await.status, 413);
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn an_engine_that_cannot_be_reached_is_passed_over() {
     let mut rig = Rig::new(2).await;
     // Not noticed yet: the manager still believes in it.

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use swarm_core::address::{HostPort, ListenAddress};
 use swarm_core::cluster::SWARM_ID_LABEL;
+use swarm_core::config::Limits;
 use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::EngineOptions;
 use swarm_core::rng::Random;
@@ -161,9 +162,40 @@ impl Rig {
 
     /// As `swarm.createretry=<create_retry>` asks for.
     pub(super) async fn retrying(options: Vec<Options>, create_retry: u32) -> Self {
+        let limits = Limits::default();
+        Self::told(
+            options,
+            Settings {
+                create_retry,
+                limits,
+            },
+        )
+        .await
+    }
+
+    /// A manager that allows its clients and engines what `limits` says.
+    pub(super) async fn limited(options: Vec<Options>, limits: Limits) -> Self {
+        let create_retry = 0;
+        Self::told(
+            options,
+            Settings {
+                create_retry,
+                limits,
+            },
+        )
+        .await
+    }
+
+    async fn told(options: Vec<Options>, settings: Settings) -> Self {
+        let limits = &settings.limits;
         let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
         let client = Client::new(platform.clone(), ClientConfig::default());
-        let engines = Engines::new(platform.clone(), client.clone(), EngineOptions::default());
+        let engines = Engines::new(
+            platform.clone(),
+            client.clone(),
+            EngineOptions::default(),
+            limits,
+        );
         let gate = Arc::new(Switch {
             open: Arc::new(AtomicBool::new(true)),
         });
@@ -178,7 +210,7 @@ impl Rig {
                 ..HostInfo::default()
             },
             Scheduler::new(Strategy::Spread, Filter::ALL.to_vec(), 5, Random::new(1)),
-            create_retry,
+            settings,
         );
         let server = Server::new(
             platform.clone(),

@@ -449,3 +449,38 @@ async fn what_may_be_on_an_engine_that_a_new_primary_never_saw_is_not_said_to_be
     assert!(reply.message().contains(&told), "{reply:?}");
     rig.close().await;
 }
+
+#[tokio::test]
+async fn how_long_engines_may_take_can_be_changed() {
+    let limits = Limits {
+        answer_timeout: Duration::from_millis(30),
+        work_timeout: Duration::from_millis(40),
+        ..Limits::default()
+    };
+    let rig = Rig::limited(vec![Options::new("node-0")], limits).await;
+    rig.doubles[0].set_faults(|faults| faults.hung = true);
+    for (method, path, limit) in [
+        ("GET", "/system/df", "within 30ms"),
+        ("POST", "/volumes/prune", "within 40ms"),
+    ] {
+        let reply = rig.ask(method, path).await;
+        assert!(reply.message().contains(limit), "{path}: {reply:?}");
+    }
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn how_much_of_an_answer_is_read_can_be_changed() {
+    let limits = Limits {
+        answer_size: 16 << 10,
+        ..Limits::default()
+    };
+    let rig = Rig::limited(vec![Options::new("node-0")], limits).await;
+    assert_eq!(rig.ask("GET", "/system/df").await.status, 200);
+    for number in 0..40 {
+        rig.create(&format!("c{number}"), &["top"]).await;
+    }
+    let reply = rig.ask("GET", "/system/df").await;
+    assert!(reply.message().contains("16384 bytes"), "{reply:?}");
+    rig.close().await;
+}

@@ -35,6 +35,9 @@ pub(super) struct RoleTls {
     /// its key, instead of --tlskey
     #[arg(long, value_name = "FILE")]
     peer_tlskey: Option<String>,
+    /// refuse clients and managers whose certificates are in the revocation lists given here; one list for each CA
+    #[arg(long, value_name = "FILE")]
+    tlscrl: Option<String>,
     /// TLS to the engines: off, on (engines are not checked) or verify [default: as --tls and --tlsverify say]
     #[arg(long, value_name = "MODE")]
     engine_tls: Option<String>,
@@ -79,6 +82,7 @@ impl Tls {
                 cert: roles.peer_tlscert,
                 key: roles.peer_tlskey,
             },
+            revoked: roles.tlscrl,
             engine_mode: roles.engine_tls,
             engine: RawTlsFiles {
                 ca: roles.engine_tlscacert,

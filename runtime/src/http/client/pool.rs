@@ -124,14 +124,21 @@ impl Pool {
             })
     }
 
-    async fn connect(self: &Arc<Self>, to: &HostPort, slot: Slot) -> Result<Lease, ConnectError> {
+    /// A connection outside of the pool.
+    pub(super) async fn dial(&self, to: &HostPort) -> Result<BoxIo, ConnectError> {
         let limit = self.config.connect_timeout;
-        let mut io = timeout(&*self.platform, limit, self.platform.connect(to)).await??;
-        if let Some(tls) = &self.tls {
-            let limit = self.config.handshake_timeout;
-            let handshake = timeout(&*self.platform, limit, tls.connect(to, io));
-            io = handshake.await?.map_err(ConnectError::Tls)?;
-        }
+        let connect = self.platform.connect_within(to, &self.config.reach);
+        let io = timeout(&*self.platform, limit, connect).await??;
+        let Some(tls) = &self.tls else {
+            return Ok(io);
+        };
+        let limit = self.config.handshake_timeout;
+        let handshake = timeout(&*self.platform, limit, tls.connect(to, io));
+        handshake.await?.map_err(ConnectError::Tls)
+    }
+
+    async fn connect(self: &Arc<Self>, to: &HostPort, slot: Slot) -> Result<Lease, ConnectError> {
+        let io = self.dial(to).await?;
         let io = TokioIo::new(Counted { io, _slot: slot });
         let (sender, connection) = Builder::new()
             .max_header_size(self.config.max_head_bytes)

@@ -103,6 +103,10 @@ impl Fixture {
         Self::with(ServerConfig::default())
     }
 
+    fn limited(limits: Limits) -> Self {
+        Self::with(ServerConfig::from(&limits))
+    }
+
     fn with(config: ServerConfig) -> Self {
         let platform = TestPlatform::new();
         let paths = Arc::new(Paths::default());
@@ -246,6 +250,40 @@ async fn an_idle_connection_is_closed_after_two_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_clients_may_take_can_be_changed() {
+    let fixture = Fixture::limited(Limits {
+        head_timeout: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(7),
+        ..Limits::default()
+    });
+    let mut idle = fixture.connect();
+    assert_eq!(fixture.closed_after(&mut idle).await.0, 7);
+    let mut slow = fixture.connect();
+    slow.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+    assert_eq!(fixture.closed_after(&mut slow).await.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_large_a_head_may_be_can_be_changed() {
+    let status = async |head_size, length| {
+        let fixture = Fixture::limited(Limits {
+            head_size,
+            ..Limits::default()
+        });
+        let mut stream = fixture.connect();
+        let long = "x".repeat(length);
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {long}\r\n\r\n");
+        // What is refused is not read to its end.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let head = read_head(&mut stream).await;
+        head.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(status(8 << 10, 7 << 10).await, "200");
+    assert_eq!(status(8 << 10, 9 << 10).await, "431");
+    assert_eq!(status(128 << 10, 100 << 10).await, "200");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_answer_is_waited_for() {
     let fixture = Fixture::new();
     let mut stream = fixture.connect();
@@ -349,9 +387,9 @@ async fn shutdown_drops_what_does_not_end_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_is_served_until_shutdown_and_its_connections_are_limited() {
-    let fixture = Fixture::with(ServerConfig {
-        max_connections: 1,
-        ..ServerConfig::default()
+    let fixture = Fixture::limited(Limits {
+        connections: 1,
+        ..Limits::default()
     });
     let at = TestPlatform::address("manager");
     let listen = ListenAddress::Tcp {

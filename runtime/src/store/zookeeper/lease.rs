@@ -197,7 +197,7 @@ impl Lease {
             [generation, stat] => (Some(generation.version), stat),
             _ => return Err(session.garbage(Garbled)),
         };
-        let mzxid = version(stat);
+        let mzxid = version(stat).map_err(|error| session.garbage(error))?;
         *self.lock() = Some(Known {
             mzxid,
             version: stat.version,
@@ -258,7 +258,7 @@ fn answers(session: &Session, answered: &Answered) -> Result<(Reading, Option<Kn
         return Ok((Reading::Absent, None));
     };
     let (data, stat) = jute::read_data(body).map_err(|error| session.garbage(error))?;
-    let mzxid = version(&stat);
+    let mzxid = version(&stat).map_err(|error| session.garbage(error))?;
     let known = Known {
         mzxid,
         version: stat.version,
@@ -267,8 +267,10 @@ fn answers(session: &Session, answered: &Answered) -> Result<(Reading, Option<Kn
     Ok((Reading::of(mzxid, &data), Some(known)))
 }
 
-fn version(stat: &Stat) -> Version {
-    Version(u64::try_from(stat.mzxid).unwrap_or(0))
+/// Transactions are numbered from 1.
+fn version(stat: &Stat) -> Result<Version, Garbled> {
+    let mzxid = u64::try_from(stat.mzxid).ok().filter(|mzxid| *mzxid > 0);
+    mzxid.map(Version).ok_or(Garbled)
 }
 
 fn read_stat(mut body: Bytes) -> Result<Stat, Garbled> {

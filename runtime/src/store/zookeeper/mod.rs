@@ -16,6 +16,7 @@ use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 use swarm_core::time::Mono;
 
 use super::{Cursor, Store, StoreError};
+use crate::http::Client;
 use crate::platform::SharedPlatform;
 
 mod jute;
@@ -66,11 +67,11 @@ pub struct ZooKeeperConfig {
 }
 
 impl ZooKeeper {
-    /// A store that connects when it is first used.
+    /// A store that connects when it is first used, through `client`, which says what protects that.
     #[must_use]
-    pub fn new(platform: SharedPlatform, config: ZooKeeperConfig) -> Arc<Self> {
+    pub fn new(platform: SharedPlatform, client: Client, config: ZooKeeperConfig) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            session: Session::new(platform, config.servers, config.user),
+            session: Session::new(platform, client, config.servers, config.user),
             lease: Lease::new(path(config.layout.lease())),
             layout: config.layout,
             operation: config.operation,

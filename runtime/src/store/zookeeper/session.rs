@@ -10,6 +10,7 @@ use swarm_core::time::Mono;
 use super::super::StoreError;
 use super::jute::{Code, Op, Reply, Welcome};
 use super::link::{self, Link};
+use crate::http::Client;
 use crate::platform::{SharedPlatform, timeout};
 
 /// How long a server keeps a session that it hears nothing of, unless a registration asks for something else; classic
@@ -18,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
     platform: SharedPlatform,
+    client: Client,
     servers: Vec<HostPort>,
     user: Option<StoreUser>,
     /// Locked while a connection is made: two on one session would end each other.
@@ -61,6 +63,7 @@ pub(super) struct Answered {
 impl Session {
     pub(super) fn new(
         platform: SharedPlatform,
+        client: Client,
         servers: Vec<HostPort>,
         user: Option<StoreUser>,
     ) -> Self {
@@ -76,6 +79,7 @@ impl Session {
         };
         Self {
             platform,
+            client,
             servers,
             user,
             slot: tokio::sync::Mutex::new(slot),
@@ -237,7 +241,7 @@ impl Session {
 
     async fn connect(&self, server: &HostPort, slot: &mut Slot) -> Result<Arc<Link>, String> {
         let open = async || {
-            let io = self.platform.connect(server).await;
+            let io = self.client.dial(server).await;
             io.map_err(|error| error.to_string())
         };
         let mut io = open().await?;

@@ -3,10 +3,15 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use swarm_core::discovery::KV_PATH_DEFAULT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 use super::*;
+use crate::http::client::ClientConfig;
 use crate::http::testing::TestPlatform;
 use crate::platform::{BoxIo, Platform as _};
+use crate::tls::authority::Role;
+use crate::tls::testing::{Ca, Folder};
+use crate::tls::{ClientTls, ServerTls};
 
 const EXISTS: i32 = 3;
 const GET: i32 = 4;
@@ -38,15 +43,33 @@ enum Answer {
 
 fn zookeeper(turns: Vec<Turn>) -> Arc<ZooKeeper> {
     let platform = TestPlatform::new();
+    let client = Client::new(platform.clone(), ClientConfig::default());
+    between(&platform, None, client, turns)
+}
+
+/// A store behind `client`, and a server that speaks TLS if it has some.
+fn between(
+    platform: &Arc<TestPlatform>,
+    tls: Option<Arc<ServerTls>>,
+    client: Client,
+    turns: Vec<Turn>,
+) -> Arc<ZooKeeper> {
     let server = TestPlatform::address("zk");
     let mut connections = platform.bind(&server);
     platform.spawn(
         "server",
         Box::pin(async move {
+            let turn_at_handshakes = Semaphore::new(1);
             for turn in turns {
-                let Some((io, _)) = connections.recv().await else {
+                let Some((mut io, _)) = connections.recv().await else {
                     return;
                 };
+                if let Some(tls) = &tls {
+                    match tls.accept(io, &turn_at_handshakes).await {
+                        Ok((shaken, _)) => io = shaken,
+                        Err(_) => continue,
+                    }
+                }
                 let _ = serve(io, turn).await;
             }
         }),
@@ -57,7 +80,7 @@ fn zookeeper(turns: Vec<Turn>) -> Arc<ZooKeeper> {
         layout: KeyLayout::new("", KV_PATH_DEFAULT).unwrap(),
         operation: Duration::from_secs(1),
     };
-    ZooKeeper::new(platform, config)
+    ZooKeeper::new(platform.clone(), client, config)
 }
 
 async fn serve(mut io: BoxIo, turn: Turn) -> std::io::Result<()> {
@@ -164,6 +187,15 @@ async fn a_read_counts_only_behind_a_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_without_a_number_is_garbage() {
+    for mzxid in [0, -1] {
+        let store = zookeeper(vec![Turn::Serves(1, verified(mzxid))]);
+        let error = store.verify_lease().await.unwrap_err();
+        assert!(matches!(error, StoreError::Garbage { .. }), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_lags_is_not_believed() {
     let turns = [read(9), read(7), verified(9), read(9)].concat();
     let store = zookeeper(vec![Turn::Serves(1, turns)]);
@@ -235,4 +267,38 @@ async fn a_write_without_an_answer_may_have_been_done() {
     let store = zookeeper(Vec::new());
     let outcome = store.swap_lease(None, &record).await;
     assert_eq!(outcome, SwapOutcome::NotApplied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_tls_only_the_server_that_is_meant_is_spoken_to() {
+    let platform = TestPlatform::new();
+    let shared: SharedPlatform = platform.clone();
+    let folder = Folder::new();
+    let ca = Ca::new(&folder, "ca", platform.wall());
+    ca.issue(Role::Engine, "zk", "zk");
+    ca.issue(Role::Engine, "other", "elsewhere");
+    ca.issue(Role::Client, "swarm", "swarm");
+    Ca::new(&folder, "strange", platform.wall()).issue(Role::Engine, "stranger", "zk");
+    let opens = ClientTls::new(&shared, &folder.opens("ca", "swarm")).unwrap();
+    let exists = Answer::Code(jute::Code::NO_NODE.0);
+    let ask = async |shown: &str| {
+        let listens = ServerTls::new(&shared, &folder.listens("ca", shown)).unwrap();
+        let config = ClientConfig::default();
+        let client = Client::with_tls(shared.clone(), config, Some(opens.clone()));
+        let turns = vec![Turn::Serves(7, vec![(EXISTS, exists.clone())])];
+        let store = between(&platform, Some(listens), client, turns);
+        let deadline = store.deadline();
+        let found = store.session.stat(deadline, "/x").await;
+        found.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(ask("zk").await, Ok(()));
+    for (shown, reason) in [("other", "not valid for"), ("stranger", "TLS")] {
+        let error = ask(shown).await.unwrap_err();
+        assert!(error.contains(reason), "{shown}: {error}");
+    }
+    // A server that speaks no TLS gets nothing but the beginning of a handshake, which it takes for a long message.
+    let client = Client::with_tls(shared.clone(), ClientConfig::default(), Some(opens.clone()));
+    let plain = between(&platform, None, client, vec![Turn::Serves(7, Vec::new())]);
+    let error = plain.verify_lease().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unreachable { .. }), "{error}");
 }

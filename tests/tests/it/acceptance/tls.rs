@@ -74,11 +74,7 @@ impl Etcd {
 
 impl House {
     async fn build() -> Result<Self> {
-        let certs = Scratch::new("certs")?;
-        let mut command = manager::command().await?;
-        command.args(["certs", "init", "--dir"]).arg(certs.path());
-        let made = command.output()?;
-        ensure!(made.status.success(), "{made:?}");
+        let certs = manager::certificates().await?;
         let etcd = Etcd::start(&certs).await?;
         let engine = Engine::start(EngineOptions {
             certs: Some(Certs {
@@ -276,10 +272,7 @@ async fn a_ca_is_added_without_dropping_a_connection() -> Result<()> {
     let events = client::request(Method::GET, "/events")?;
     let mut events = Lines::new(client::open_with(address, events, Some(&tls)).await?);
 
-    let spare = Scratch::new("spare")?;
-    let mut command = manager::command().await?;
-    command.args(["certs", "init", "--dir"]).arg(spare.path());
-    ensure!(command.output()?.status.success());
+    let spare = manager::certificates().await?;
     // It trusts these managers; they do not know it yet.
     std::fs::copy(
         house.file("client", "ca.pem"),

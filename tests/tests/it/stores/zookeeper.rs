@@ -7,7 +7,7 @@ use swarm::store::{Cursor, StoreError};
 use swarm_core::address::HostPort;
 use swarm_core::election::{Reading, SwapOutcome};
 use swarm_tests::ensemble::{Ensemble, Kind};
-use swarm_tests::wait;
+use swarm_tests::{manager, wait};
 
 use super::{epoch, open, record, swapped};
 
@@ -136,6 +136,45 @@ async fn who_logs_in_owns_what_is_created() -> Result<()> {
     }
     let again = open(&discovery, &["zk.auth=swarm:secret"])?;
     swapped(again.swap_lease(Some(first), &record(2, "n2")).await)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_tls_server_and_client_are_checked() -> Result<()> {
+    if !Kind::ZooKeeper.is_here()? {
+        return Ok(());
+    }
+    let mut servers = Ensemble::start_zookeeper_with_tls().await?;
+    let options = servers.options();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let store = open(&servers.discovery(), &options)?;
+    let first = swapped(store.swap_lease(None, &record(1, "n1")).await)?;
+    let engine: HostPort = "10.0.0.1:2375".parse()?;
+    store.register(&engine, Duration::from_secs(10)).await?;
+    // Also when the connection is made again.
+    servers.kill_all();
+    servers.start_all().await?;
+    let there = wait::until("the store answers again", LIMIT, async || {
+        store.verify_lease().await.ok()
+    });
+    ensure!(there.await?.version() == Some(first));
+
+    // The server asks for a certificate.
+    let (ca, _) = options.split_first().context("a CA")?;
+    let nobody = open(&servers.discovery(), &[ca])?;
+    ensure!(
+        nobody.verify_lease().await.is_err(),
+        "without a certificate"
+    );
+    // Nobody speaks plain text where TLS is expected.
+    let plain = open(&servers.discovery(), &[])?;
+    ensure!(plain.verify_lease().await.is_err(), "without TLS");
+    // A server of another CA.
+    let others = manager::certificates().await?;
+    let ca = format!("kv.cacertfile={}", others.path().join("ca.pem").display());
+    let stranger = open(&servers.discovery(), &[&ca])?;
+    let refused = stranger.verify_lease().await.err().context("not refused")?;
+    ensure!(refused.to_string().contains("TLS"), "{refused}");
     Ok(())
 }
 
