@@ -5,6 +5,7 @@
 //! rates err by at most [`lease::CLOCK_RATE_ERROR_PER_MILLE`] and the store does not forget committed writes: the
 //! holder stops one lease after *sending* its last successful swap, and a successor waits longer than that after it
 //! *learnt* of that very version, which its own swap then names.
+//! Where the record is failsafe, promises of all its members may stand in for the store's answers: see `failsafe`.
 
 use std::time::Duration;
 
