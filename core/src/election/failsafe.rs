@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::gate::Arrivals;
-use super::lease::beat_interval;
+use super::lease::{beat_interval, operation_timeout};
 use super::notices::Notice;
 use super::promise::PromiseRequest;
 use super::record::Record;
@@ -113,9 +113,9 @@ impl Backing {
         }
     }
 
-    /// The renewals of nearly half a lease have brought nothing: a renewal's turn and an operation's time, twice.
+    /// By then the next renewal should have been confirmed: a turn after the last one was sent, within an operation's time.
     fn silent_from(&self, lease: Duration) -> Mono {
-        self.stored_until - lease * 11 / 20
+        self.stored_until - lease + beat_interval(lease) + operation_timeout(lease)
     }
 
     /// The store took a renewal; whether this ends a time of promises.
@@ -166,7 +166,7 @@ impl Election {
         let under_way = backing
             .rounds
             .last()
-            .map(|round| round.sent_at + super::lease::operation_timeout(self.config.lease));
+            .map(|round| round.sent_at + operation_timeout(self.config.lease));
         let for_gate = self
             .gate
             .arrived_after(backing.covered)
