@@ -110,6 +110,9 @@ pub enum Refusal {
     /// The record is another process's, or was given up.
     #[error("the lease record known here is not the asking primary's")]
     NotTheHolder,
+    /// Neither this manager nor the record has a lease as long as that.
+    #[error("the lease is longer than this manager's --replication-ttl and the record's")]
+    LeaseTooLong,
     /// The record is gone, went back or is no record.
     #[error("the store lost the lease record")]
     RecordLost,
@@ -124,7 +127,7 @@ pub enum Refusal {
 /// A promise that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Given {
-    instance: String,
+    /// To the primary of this epoch, and maybe of earlier ones.
     epoch: u64,
     until: Mono,
 }
@@ -152,12 +155,17 @@ impl Election {
         } else {
             wait
         };
-        let earlier = self.given.as_ref().map(|given| given.until);
-        let until = (self.now + wait).max(earlier.unwrap_or(Mono::ZERO));
-        self.given = Some(Given {
-            instance: request.instance.clone(),
-            epoch: request.epoch,
-            until,
+        // Several may have asked: all are promised the same, and the last end counts.
+        let until = self.now + wait;
+        self.given = Some(match self.given.take() {
+            Some(given) if self.now < given.until => Given {
+                epoch: given.epoch.max(request.epoch),
+                until: given.until.max(until),
+            },
+            Some(_) | None => Given {
+                epoch: request.epoch,
+                until,
+            },
         });
     }
 
@@ -171,15 +179,12 @@ impl Election {
         {
             return Err(Refusal::OtherCluster);
         }
-        let promised = self.given.as_ref().filter(|given| self.now < given.until);
-        let highest = promised.map_or(0, |given| given.epoch);
-        if highest.max(self.knowledge.highest_epoch()) > request.epoch {
+        if self.knowledge.highest_epoch() > request.epoch {
             return Err(Refusal::NewerEpoch);
         }
-        if promised
-            .is_some_and(|given| given.epoch == request.epoch && given.instance != request.instance)
-        {
-            return Err(Refusal::NotTheHolder);
+        // Who only says that it is a primary must not bind this manager for longer than a primary can.
+        if request.lease() > self.config.lease.max(self.knowledge.last_lease()) {
+            return Err(Refusal::LeaseTooLong);
         }
         // Who was taken over and has not heard of it stands in nobody's way: the store has refused its lease already.
         let (held, acts) = match &self.tenure {

@@ -265,6 +265,26 @@ fn a_member_that_promised_claims_only_when_its_promise_is_over() {
 }
 
 #[test]
+fn a_late_question_of_an_earlier_primary_shortens_no_promise() {
+    let mut story = story("a");
+    let claim_of = |story: &Story, released: u64| {
+        let mut story = Story {
+            machine: story.machine.clone(),
+            now: story.now,
+            effects: Vec::new(),
+        };
+        story
+            .give(Input::Observed(present(20, record("b", released, true))))
+            .pass(Duration::from_millis(30));
+        story.swaps()
+    };
+    assert_eq!(ask(&mut story, request(6, 12)), Ok(()));
+    assert_eq!(ask(&mut story, request(5, 10)), Ok(()));
+    assert_eq!(claim_of(&story, 5), 0, "the later primary was promised too");
+    assert_eq!(claim_of(&story, 6), 1);
+}
+
+#[test]
 fn a_release_ends_a_promise_and_after_the_loss_of_the_record_none_is_given() {
     let mut story = story("a");
     story.give(Input::Observed(present(
@@ -322,6 +342,10 @@ fn a_promise_is_refused_with_the_reason() {
     assert_eq!(
         refusal(known("b", 5), |one| one.cluster = "other".into()),
         Err(Refusal::OtherCluster)
+    );
+    assert_eq!(
+        refusal(known("b", 5), |one| one.lease_ms = 2_001),
+        Err(Refusal::LeaseTooLong)
     );
     let mut holder = primary(&["b"]);
     let cluster = holder.machine.cluster().unwrap().to_owned();
