@@ -94,6 +94,7 @@ fn knobs(now: &Knobs) -> Vec<String> {
             format!(".primary_wait({})", time(now.primary_wait_ms)),
         ),
         if_differs(!now.verify, ".fence_by_lease()".to_owned()),
+        if_differs(now.failsafe, ".failsafe()".to_owned()),
         if_differs(
             now.clock_error_ppm != usual.clock_error_ppm,
             format!(".clock_error_ppm({})", now.clock_error_ppm),

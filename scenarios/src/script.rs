@@ -245,6 +245,11 @@ impl Script {
         self.plan(|plan| plan.knobs.verify = false)
     }
 
+    /// `--failsafe`.
+    pub fn failsafe(self) -> Self {
+        self.plan(|plan| plan.knobs.failsafe = true)
+    }
+
     /// Each host's clock errs by at most so much, in parts per million.
     pub fn clock_error_ppm(self, ppm: u32) -> Self {
         self.plan(|plan| plan.knobs.clock_error_ppm = ppm)

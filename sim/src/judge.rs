@@ -13,7 +13,7 @@ use crate::trace::HostId;
 mod budgets;
 
 pub use budgets::Budgets;
-use budgets::{lingering, only_outages};
+use budgets::lingering;
 
 /// After the last fault managers may still have a wait of their own to sit out, and back-offs of up to 10 s.
 const SETTLE: Duration = Duration::from_secs(12);
@@ -92,7 +92,7 @@ impl Judge {
                 .iter()
                 .all(|fault| fault.op.family() != Family::StoreData),
             exclusive: plan.within_model(),
-            one_epoch: only_outages(plan),
+            one_epoch: plan.only_outages(),
             violation: None,
             acting: Vec::new(),
             terms: Vec::new(),

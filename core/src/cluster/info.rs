@@ -7,6 +7,7 @@ use super::counts::Counts;
 use super::engine::{Engine, NANO, Resources};
 use super::{Cluster, EngineState, human};
 use crate::api::ApiVersion;
+use crate::election::Failsafe;
 use crate::time::Wall;
 
 /// What the manager's machine and build say of themselves.
@@ -54,6 +55,8 @@ pub struct Replication {
     pub primary: String,
     /// The newest epoch seen, if any.
     pub epoch: Option<u64>,
+    /// How the manager stands by failsafe.
+    pub failsafe: Failsafe,
 }
 
 /// Everything `GET /info` is made from.
@@ -282,6 +285,9 @@ impl ClusterInfo<'_> {
                 .epoch
                 .map_or_else(|| "unknown".to_owned(), |epoch| epoch.to_string());
             tell("Epoch", &epoch);
+            if let Some(failsafe) = replication.failsafe.name() {
+                tell("Failsafe", failsafe);
+            }
         }
         tell("Strategy", self.strategy);
         tell("Filters", &self.filters.join(", "));

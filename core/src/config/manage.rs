@@ -37,6 +37,8 @@ pub struct RawManage {
     pub primary_wait: String,
     /// `--fence`.
     pub fence: String,
+    /// `--failsafe`.
+    pub failsafe: bool,
     /// `--advertise`, `SWARM_ADVERTISE`.
     pub advertise: Option<String>,
     /// The TLS flags.
@@ -117,6 +119,8 @@ pub struct Replication {
     pub primary_wait: Duration,
     /// What is checked before a mutation leaves for an engine.
     pub fence: Fence,
+    /// Whether the primary acts on without the store as long as all other members promise not to take over.
+    pub failsafe: bool,
 }
 
 /// How engines are looked after.
@@ -148,6 +152,7 @@ impl Default for RawManage {
             replication_ttl: defaults::REPLICATION_TTL.to_owned(),
             primary_wait: defaults::PRIMARY_WAIT.to_owned(),
             fence: defaults::FENCE.to_owned(),
+            failsafe: false,
             advertise: None,
             tls: RawTls::default(),
             require_tls: false,
@@ -349,6 +354,7 @@ fn replication(
         lease,
         primary_wait,
         fence,
+        failsafe: raw.failsafe,
     })
 }
 

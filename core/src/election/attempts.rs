@@ -65,6 +65,11 @@ impl Attempts {
         self.0.iter().filter(move |one| one.record.epoch == epoch)
     }
 
+    /// Whether one that may yet be carried out expects `version` or a later one.
+    pub(super) fn expecting(&self, version: Version) -> bool {
+        self.0.iter().any(|one| one.known >= Some(version))
+    }
+
     /// Whether an attempt sent up to `until` has newly waited too long for its answer.
     pub(super) fn newly_overdue(&mut self, until: Mono) -> bool {
         let late = self

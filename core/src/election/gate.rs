@@ -17,6 +17,17 @@ pub const GATE_MAX: usize = 4_096;
 /// One mutation that asks to be dispatched; chosen by the caller, who never uses a number twice.
 pub type Ticket = u64;
 
+/// How many mutations had arrived at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrivals(u64);
+
+/// A mutation in the queue, with how many had arrived before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Queued {
+    ticket: Ticket,
+    before: Arrivals,
+}
+
 /// A linearizable read under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verify {
@@ -30,9 +41,10 @@ pub(super) struct Verify {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gate {
     /// Arrived after the read under way began: they need the next one.
-    waiting: Vec<Ticket>,
+    waiting: Vec<Queued>,
     /// Served by the read under way.
-    verifying: Vec<Ticket>,
+    verifying: Vec<Queued>,
+    arrivals: Arrivals,
     pub(super) verify: Option<Verify>,
     /// A reading made it doubtful what the store holds.
     pub(super) doubt: bool,
@@ -44,15 +56,36 @@ impl Gate {
     pub(super) fn join(&mut self, ticket: Ticket) -> bool {
         let fits = self.waiting.len() + self.verifying.len() < GATE_MAX;
         if fits {
-            self.waiting.push(ticket);
+            let before = self.arrivals;
+            self.waiting.push(Queued { ticket, before });
+            self.arrivals.0 += 1;
         }
         fits
     }
 
     /// Forgets a mutation whose client left.
     pub(super) fn leave(&mut self, ticket: Ticket) {
-        self.waiting.retain(|one| *one != ticket);
-        self.verifying.retain(|one| *one != ticket);
+        self.waiting.retain(|one| one.ticket != ticket);
+        self.verifying.retain(|one| one.ticket != ticket);
+    }
+
+    pub(super) fn arrivals(&self) -> Arrivals {
+        self.arrivals
+    }
+
+    /// Whether one waits that came after `seen`.
+    pub(super) fn arrived_after(&self, seen: Arrivals) -> bool {
+        let last = |queue: &[Queued]| queue.last().is_some_and(|one| one.before >= seen);
+        last(&self.waiting) || last(&self.verifying)
+    }
+
+    /// Takes those out that had arrived by `seen`.
+    pub(super) fn take_arrived_by(&mut self, seen: Arrivals) -> Vec<Ticket> {
+        let mut taken = Vec::new();
+        for queue in [&mut self.verifying, &mut self.waiting] {
+            taken.extend(queue.extract_if(.., |one| one.before < seen));
+        }
+        tickets(taken)
     }
 
     pub(super) fn has_waiting(&self) -> bool {
@@ -67,22 +100,26 @@ impl Gate {
     }
 
     /// Ends the read under way and hands back those it served.
-    pub(super) fn end(&mut self) -> Vec<Ticket> {
+    fn end(&mut self) -> Vec<Queued> {
         self.verify = None;
         std::mem::take(&mut self.verifying)
     }
 
     /// Lets `tickets` wait for another read, before those that came later.
-    pub(super) fn wait_again(&mut self, tickets: Vec<Ticket>) {
-        self.waiting.splice(0..0, tickets);
+    fn wait_again(&mut self, served: Vec<Queued>) {
+        self.waiting.splice(0..0, served);
     }
 
     /// Hands back everyone.
     pub(super) fn empty(&mut self) -> Vec<Ticket> {
         let mut all = std::mem::take(&mut self.verifying);
         all.append(&mut self.waiting);
-        all
+        tickets(all)
     }
+}
+
+fn tickets(queued: Vec<Queued>) -> Vec<Ticket> {
+    queued.into_iter().map(|one| one.ticket).collect()
 }
 
 impl Election {
@@ -97,9 +134,9 @@ impl Election {
             self.stale_answers += 1;
             return;
         };
-        let tickets = self.gate.end();
+        let served = self.gate.end();
         let Some(reading) = reading else {
-            self.verify_failed(tickets);
+            self.verify_failed(served);
             return;
         };
         self.contact.succeeded(self.now);
@@ -116,18 +153,19 @@ impl Election {
         );
         match (self.authority(self.now), confirmed) {
             (Some(authority), Some(epoch)) if authority.epoch == epoch => {
-                if !tickets.is_empty() {
+                if !served.is_empty() {
+                    let tickets = tickets(served);
                     out.push(Effect::Open { tickets, epoch });
                 }
             }
             // Lapsed, or the read was overtaken: they wait; a loss refuses them in `settle`.
-            _ => self.gate.wait_again(tickets),
+            _ => self.gate.wait_again(served),
         }
     }
 
-    pub(super) fn verify_failed(&mut self, tickets: Vec<Ticket>) {
+    fn verify_failed(&mut self, served: Vec<Queued>) {
         self.contact.failed();
-        self.gate.wait_again(tickets);
+        self.gate.wait_again(served);
         let pause = self
             .random
             .duration(Duration::from_millis(50), Duration::from_millis(150));
@@ -169,8 +207,8 @@ impl Election {
             .verify
             .is_some_and(|verify| self.now >= verify.until)
         {
-            let tickets = self.gate.end();
-            self.verify_failed(tickets);
+            let served = self.gate.end();
+            self.verify_failed(served);
         }
         if self.wants_verify() && self.gate.verify.is_none() && self.now >= self.gate.retry_at {
             let op = self.op();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::gate::Ticket;
 use super::notices::Notice;
+use super::promise::{Asker, PromiseRequest, Refusal};
 use super::record::{Reading, Record, SwapOutcome, Version};
 use crate::address::HostPort;
 
@@ -32,6 +33,8 @@ pub struct ElectionConfig {
     pub lease: Duration,
     /// How mutations are fenced.
     pub fence: Fence,
+    /// Without the store go on by the promises of all other members.
+    pub failsafe: bool,
 }
 
 /// Why a manager gives the lease up.
@@ -60,6 +63,10 @@ pub enum Input {
     Left(Ticket),
     /// The managers heard of lately, this one included; written into the record by the primary.
     Members(Vec<HostPort>),
+    /// A primary asks for a promise. Answered by [`Effect::Promise`].
+    PromiseAsked(Asker, PromiseRequest),
+    /// What a member answered in a round of [`Effect::AskPromises`]: whether it promised.
+    Promised(OpId, HostPort, bool),
     /// Give the lease up.
     Resign(Resignation),
     /// After [`Effect::Quiesce`]: every dispatched mutation has left.
@@ -94,6 +101,20 @@ pub enum Effect {
     Refuse {
         /// The mutations.
         tickets: Vec<Ticket>,
+    },
+    /// Ask each of these members for its promise. Answer with [`Input::Promised`]; no answer is needed where none comes.
+    AskPromises {
+        /// Names the answers.
+        round: OpId,
+        /// What each is asked.
+        requests: Vec<PromiseRequest>,
+    },
+    /// The answer to [`Input::PromiseAsked`].
+    Promise {
+        /// Who asked.
+        asker: Asker,
+        /// The promise, or why not.
+        verdict: Result<(), Refusal>,
     },
     /// Let dispatched mutations flush and say [`Input::Flushed`]; no new ones are let through.
     Quiesce,

@@ -5,6 +5,7 @@
 //! rates err by at most [`lease::CLOCK_RATE_ERROR_PER_MILLE`] and the store does not forget committed writes: the
 //! holder stops one lease after *sending* its last successful swap, and a successor waits longer than that after it
 //! *learnt* of that very version, which its own swap then names.
+//! Where the record is failsafe, promises of all its members may stand in for the store's answers: see `failsafe`.
 
 use std::time::Duration;
 
@@ -16,28 +17,34 @@ use crate::time::Mono;
 
 mod attempts;
 mod contact;
+mod failsafe;
 mod gate;
 mod io;
 mod knowledge;
 pub mod lease;
 mod notices;
+mod promise;
 mod record;
 mod replica;
 mod tenure;
 #[cfg(test)]
 mod tests;
 
+pub use failsafe::Failsafe;
 pub use gate::{GATE_MAX, Ticket};
 pub use io::{Effect, ElectionConfig, Fence, Input, OpId, Resignation};
 pub use lease::Authority;
 pub use notices::{LossReason, Notice};
+pub use promise::{Asker, PROMISE_BYTES_MAX, PromiseGrant, PromiseRequest, Refusal};
 pub use record::{LEASE_MS_MAX, Reading, Record, RecordError, SwapOutcome, Version, release_for};
 
 use attempts::{Attempt, Attempts};
 use contact::Contact;
+use failsafe::Exposure;
 use gate::Gate;
 use knowledge::{Knowledge, Learnt, Proof};
 use notices::Announced;
+use promise::Given;
 use tenure::Tenure;
 
 /// After a swap was sent, until its answer or the lack of one says more.
@@ -90,6 +97,11 @@ pub struct Election {
     retry_at: Mono,
     errors: u32,
     contact: Contact,
+    exposure: Exposure,
+    /// The promise given last.
+    given: Option<Given>,
+    /// The epoch up to which it was said that the record does not list this manager.
+    unlisted_told: u64,
     stopped: bool,
     announced: Announced,
     stale_answers: u64,
@@ -115,6 +127,9 @@ impl Election {
             retry_at: Mono::ZERO,
             errors: 0,
             contact: Contact::default(),
+            exposure: Exposure::default(),
+            given: None,
+            unlisted_told: 0,
             stopped: false,
             announced: Announced::default(),
             stale_answers: 0,
@@ -205,7 +220,10 @@ impl Election {
         match learnt {
             Learnt::Nothing => {}
             Learnt::Doubt => self.gate.doubt = true,
-            Learnt::News => self.react_to_news(out),
+            Learnt::News => {
+                self.exposure.known(self.knowledge.record());
+                self.react_to_news(out);
+            }
         }
         learnt
     }
@@ -252,6 +270,9 @@ impl Election {
             SwapOutcome::Conflict(None) => {
                 self.attempts.forget(op);
                 self.gate.doubt = true;
+                if attempt.known == self.knowledge.version() {
+                    self.bar_promises();
+                }
                 self.note_failure();
             }
             SwapOutcome::Conflict(Some(reading)) => {
@@ -294,6 +315,9 @@ impl Election {
                 if !news && self.knowledge.version() == attempt.known {
                     self.note_failure();
                 }
+                if self.live_own_record().is_none() {
+                    self.bar_promises();
+                }
                 // Since this swap was sent the record was not ours, whatever was heard in between.
                 let epoch = attempt.record.epoch;
                 if foreign
@@ -308,6 +332,13 @@ impl Election {
         }
         if self.knowledge.version() != attempt.known {
             self.renew_at_once(attempt.record.epoch);
+        }
+    }
+
+    /// Until the store takes a renewal nothing is known of what it holds that promises could rest on.
+    fn bar_promises(&mut self) {
+        if let Tenure::Holding(holding) = &mut self.tenure {
+            holding.backing.barred = true;
         }
     }
 
@@ -350,6 +381,10 @@ impl Machine for Election {
             Input::Arrived(ticket) => self.arrived(ticket, out),
             Input::Left(ticket) => self.gate.leave(ticket),
             Input::Members(members) => self.members = members,
+            Input::PromiseAsked(asker, request) => self.asked(asker, &request, out),
+            Input::Promised(round, member, granted) => {
+                self.promised(round, &member, granted, out);
+            }
             Input::Resign(resignation) => self.resign(resignation, out),
             Input::Flushed => self.flushed(out),
         }

@@ -57,6 +57,21 @@ pub enum Notice {
     StoreTrouble(&'static str),
     /// A resignation is complete: the store knows, or the lease has ended.
     Resigned,
+    /// The store is silent, and all members have promised: this manager acts on.
+    FailsafeBegan {
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// The store took a renewal again.
+    FailsafeEnded {
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// The lease has ended, but the record does not list this manager: it may not take over.
+    NotListed {
+        /// Whose record it is.
+        holder: HostPort,
+    },
 }
 
 /// What was announced last.

@@ -16,7 +16,7 @@ const COUNT_END: u64 = u64::MAX / 2;
 const MEMBERS_MAX: usize = 64;
 
 /// A version of the record as the store counts it, growing with every change (Consul: `ModifyIndex`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
 impl fmt::Display for Version {
@@ -44,6 +44,9 @@ pub struct Record {
     pub lease_ms: u64,
     /// The holder gave the lease up: anyone may take over at once.
     pub released: bool,
+    /// Only `members` may take over while the record lives, and without the store the holder acts on by their promises.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failsafe: bool,
     /// The managers the holder has heard of lately, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<HostPort>,
@@ -102,10 +105,12 @@ impl Record {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Keeps `members` within what [`Record::parse`] accepts.
+    /// Keeps `members` within what [`Record::parse`] accepts. Only of several members can one be asked for a promise.
     #[must_use]
-    pub(super) fn with_members(mut self, members: &[HostPort]) -> Self {
+    pub(super) fn with_members(mut self, members: &[HostPort], failsafe: bool) -> Self {
         self.members = members.iter().take(MEMBERS_MAX).cloned().collect();
+        let others = self.members.iter().any(|member| *member != self.holder);
+        self.failsafe = failsafe && others && self.members.contains(&self.holder);
         self
     }
 }
@@ -209,6 +214,7 @@ mod tests {
             beat: 41,
             lease_ms: 2_000,
             released: false,
+            failsafe: false,
             members: Vec::new(),
         }
     }
@@ -221,6 +227,16 @@ mod tests {
             r#"{"cluster":"c0ffee","epoch":7,"holder":"192.168.42.200:4000","instance":"00ff","nonce":"n1","beat":41,"lease_ms":2000,"released":false}"#
         );
         assert_eq!(Record::parse(text.as_bytes()).unwrap(), record());
+        let failsafe = Record {
+            failsafe: true,
+            ..record()
+        };
+        let text = String::from_utf8(failsafe.to_bytes()).unwrap();
+        assert!(
+            text.ends_with(r#""released":false,"failsafe":true}"#),
+            "{text}"
+        );
+        assert_eq!(Record::parse(text.as_bytes()).unwrap(), failsafe);
     }
 
     #[test]

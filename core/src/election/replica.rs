@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::failsafe::Backing;
 use super::lease::{beat_interval, operation_timeout, takeover_wait};
+use super::notices::Notice;
 use super::record::{Reading, Record};
 use super::tenure::{Holding, Tenure};
 use super::{Effect, Election, UNANSWERED};
@@ -26,6 +28,9 @@ impl Election {
                 why: "a claim is unanswered",
             });
         }
+        if !self.may_succeed() && self.unlisted_told >= self.knowledge.highest_epoch() {
+            return None;
+        }
         let (at, why) = self.claimable_at()?;
         if self.needs_proof() {
             // The verify under way, or the next one, says more.
@@ -45,6 +50,7 @@ impl Election {
             .iter()
             .any(|member| *member != self.config.advertise);
         let allowed = if others { at.max(self.not_before) } else { at };
+        let allowed = allowed.max(self.bound_until().unwrap_or(allowed));
         Some(Wake {
             at: allowed.max(self.retry_at),
             why,
@@ -138,6 +144,10 @@ impl Election {
             self.gate.doubt = true;
             return;
         }
+        if !self.may_succeed() {
+            self.tell_unlisted(out);
+            return;
+        }
         if self.resumable().is_some() {
             reach(Mark::ClaimResumed);
         }
@@ -160,6 +170,18 @@ impl Election {
         self.retry_at = self.now + UNANSWERED;
     }
 
+    /// Says once for each epoch that this manager would take over if the record listed it.
+    fn tell_unlisted(&mut self, out: &mut Effects<Effect>) {
+        self.unlisted_told = self.knowledge.highest_epoch();
+        let Some(record) = self.knowledge.record() else {
+            return;
+        };
+        reach(Mark::NotListed);
+        out.push(Effect::Notify(Notice::NotListed {
+            holder: record.holder.clone(),
+        }));
+    }
+
     /// Only as a planted bug: takes a record that names this manager for authority.
     pub(super) fn believe_what_is_read(&mut self) {
         let Some(record) = self.live_own_record() else {
@@ -172,6 +194,7 @@ impl Election {
                 beat: record.beat,
                 next_beat: self.now + beat_interval(self.config.lease),
                 since: self.now,
+                backing: Backing::of(self.now + self.config.lease),
             });
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attempts::Attempt;
+use super::failsafe::Backing;
 use super::knowledge::Proof;
 use super::lease::{Authority, beat_interval, operation_timeout};
 use super::notices::{LossReason, Notice};
@@ -35,6 +36,7 @@ pub(super) struct Holding {
     pub(super) beat: u64,
     pub(super) next_beat: Mono,
     pub(super) since: Mono,
+    pub(super) backing: Backing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +109,13 @@ impl Election {
         let until = counted_from + self.config.lease;
         match &mut self.tenure {
             Tenure::Holding(holding) if holding.epoch == epoch => {
-                if self.now >= holding.until && until > self.now {
+                let lapsed = self.now >= holding.until;
+                if lapsed && until > self.now {
                     reach(Mark::LapsedAndResumed);
+                }
+                let answers = holding.backing.stored(self.now, until, self.config.lease);
+                if answers && !lapsed {
+                    out.push(Effect::Notify(Notice::FailsafeEnded { epoch }));
                 }
                 holding.until = holding.until.max(until);
                 holding.beat = holding.beat.max(attempt.record.beat);
@@ -125,6 +132,7 @@ impl Election {
                     beat: attempt.record.beat,
                     next_beat: attempt.sent_at + beat_interval(self.config.lease),
                     since: self.now,
+                    backing: Backing::of(until),
                 });
             }
         }
@@ -177,7 +185,7 @@ impl Election {
             at: holding.until,
             why: "the lease ends",
         });
-        Wake::earlier(Some(beat), lapse)
+        Wake::earlier(Wake::earlier(Some(beat), lapse), self.round_wake(holding))
     }
 
     fn next_beat(&self, holding: &Holding) -> Mono {
@@ -195,6 +203,7 @@ impl Election {
             self.lose(holding.epoch, LossReason::RecordLost, out);
             return;
         }
+        self.begin_round_if_due(holding, out);
         if self.now < self.next_beat(holding) {
             return;
         }
@@ -237,7 +246,7 @@ impl Election {
             Some(cluster) => cluster.to_owned(),
             None => self.random.hex(16),
         };
-        let lease_ms = u64::try_from(self.config.lease.as_millis()).unwrap_or(u64::MAX);
+        let lease_ms = self.lease_ms();
         let record = Record {
             cluster,
             epoch,
@@ -247,9 +256,14 @@ impl Election {
             beat,
             lease_ms,
             released,
+            failsafe: false,
             members: Vec::new(),
         };
-        record.with_members(&self.members)
+        record.with_members(&self.members, self.config.failsafe)
+    }
+
+    pub(super) fn lease_ms(&self) -> u64 {
+        u64::try_from(self.config.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Sends a swap that expects the newest version known.
@@ -265,6 +279,7 @@ impl Election {
             overdue: false,
         };
         self.attempts.add(attempt);
+        self.exposure.sent(&record);
         out.push(Effect::Swap {
             op,
             expected,

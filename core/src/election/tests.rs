@@ -9,7 +9,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::machine::laws;
 
+mod failsafe;
+
 const LEASE: Duration = Duration::from_secs(2);
+/// Records of this epoch are failsafe.
+const FAILSAFE_EPOCH: u64 = 5;
 
 fn config(name: &str) -> ElectionConfig {
     ElectionConfig {
@@ -17,6 +21,7 @@ fn config(name: &str) -> ElectionConfig {
         instance: format!("{name}0"),
         lease: LEASE,
         fence: Fence::Verify,
+        failsafe: false,
     }
 }
 
@@ -34,6 +39,7 @@ fn record(holder: &str, epoch: u64, released: bool) -> Record {
         beat: 3,
         lease_ms: 2_000,
         released,
+        failsafe: epoch == FAILSAFE_EPOCH,
         members: vec![
             "a:4000".parse().unwrap(),
             "b:4000".parse().unwrap(),
@@ -169,6 +175,10 @@ fn inputs() -> impl Strategy<Value = Input> + Clone {
         1 => Just(Input::Flushed),
         1 => Just(Input::ObserveFailed),
         1 => Just(Input::Members(vec!["a:4000".parse().unwrap(), "b:4000".parse().unwrap()])),
+        2 => failsafe::requests().prop_map(|request| Input::PromiseAsked(0, request)),
+        2 => (0_u64..60, any::<bool>()).prop_map(|(op, granted)| {
+            Input::Promised(OpId(op), "b:4000".parse().unwrap(), granted)
+        }),
     ]
 }
 
@@ -178,6 +188,11 @@ proptest! {
     #[test]
     fn the_laws_of_machines_hold(steps in laws::steps(inputs())) {
         laws::hold(election("a"), &steps, 12)?;
+    }
+
+    #[test]
+    fn the_laws_of_machines_hold_with_failsafe(steps in laws::steps(inputs())) {
+        laws::hold(failsafe::election("a"), &steps, 12)?;
     }
 }
 

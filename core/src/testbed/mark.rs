@@ -59,11 +59,19 @@ pub enum Mark {
     RescheduledRuns,
     /// A former copy of a moved container gave way.
     FormerRetired,
+    /// A primary that did not hear the store went on by promises.
+    FailsafeBegan,
+    /// A round of promises let mutations leave.
+    OpenedByPromises,
+    /// A member refused its promise.
+    PromiseRefused,
+    /// A manager that a failsafe record does not list left the lease alone.
+    NotListed,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::OwnSwapRecognised,
         Self::LapsedAndResumed,
         Self::TakenOver,
@@ -92,6 +100,10 @@ impl Mark {
         Self::Rescheduled,
         Self::RescheduledRuns,
         Self::FormerRetired,
+        Self::FailsafeBegan,
+        Self::OpenedByPromises,
+        Self::PromiseRefused,
+        Self::NotListed,
     ];
 }
 

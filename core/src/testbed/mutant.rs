@@ -67,13 +67,27 @@ pub enum Mutant {
     SkipsEvents,
     /// Tunnels to a former primary stay open.
     KeepsTunnels,
+    /// Failsafe: the lease counts from the last promise, not from the asking.
+    PromiseFromAnswer,
+    /// Failsafe: the promises of more than half are enough.
+    QuorumOfPromises,
+    /// Failsafe: promises bring back a lease that has ended.
+    PromisesRevive,
+    /// Failsafe: a member promises though a claim of its own may yet be carried out.
+    PromisesThoughClaiming,
+    /// Failsafe: a manager takes over that the record does not list.
+    UnlistedTakesOver,
+    /// Failsafe: whom only a swap without an answer lists is not asked.
+    NewcomersNotAsked,
+    /// Failsafe: a promise is forgotten before its end.
+    PromiseForgotten,
     /// Random streams depend on what else the process did: no promise is broken, but a run does not repeat.
     Unrepeatable,
 }
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 40] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -106,6 +120,13 @@ impl Mutant {
         Self::RepeatsEvents,
         Self::SkipsEvents,
         Self::KeepsTunnels,
+        Self::PromiseFromAnswer,
+        Self::QuorumOfPromises,
+        Self::PromisesRevive,
+        Self::PromisesThoughClaiming,
+        Self::UnlistedTakesOver,
+        Self::NewcomersNotAsked,
+        Self::PromiseForgotten,
         Self::Unrepeatable,
     ];
 

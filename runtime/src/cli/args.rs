@@ -217,6 +217,10 @@ pub(super) struct Manage {
     /// what a primary checks before it changes an engine: verify (its lease in the store) or lease (its clock alone)
     #[arg(long, value_name = "NAME", default_value = defaults::FENCE)]
     fence: String,
+    /// without the store, let the primary act on as long as every other manager that its record lists promises not to
+    /// take over; give it to all managers
+    #[arg(long)]
+    failsafe: bool,
     /// address of this manager as the other managers reach it [$SWARM_ADVERTISE]
     #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
     advertise: Option<String>,
@@ -371,6 +375,7 @@ impl Manage {
             replication_ttl: self.replication_ttl,
             primary_wait: self.primary_wait,
             fence: self.fence,
+            failsafe: self.failsafe,
             advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
             tls: self.tls.manager(self.role_tls),
             require_tls: self.require_tls,

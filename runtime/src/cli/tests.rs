@@ -64,6 +64,14 @@ fn the_users_document_can_be_followed() {
 }
 
 #[test]
+fn failsafe_is_off_unless_it_is_asked_for() {
+    for (flag, failsafe) in [("", false), ("--failsafe", true)] {
+        let line = format!("manage {flag} --replication --advertise a:1 {CONSUL}");
+        assert_eq!(manage_of(&line).replication.unwrap().failsafe, failsafe);
+    }
+}
+
+#[test]
 fn discovery_stands_before_or_after_the_options() {
     for line in [
         format!("manage {CONSUL} -H :4000 --replication --advertise a:1"),

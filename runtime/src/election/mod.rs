@@ -5,24 +5,28 @@ use std::time::Duration;
 
 use swarm_core::address::HostPort;
 use swarm_core::election::lease::operation_timeout;
-use swarm_core::election::{Authority, Election, ElectionConfig, Input, Resignation};
+use swarm_core::election::{Authority, Election, ElectionConfig, Failsafe, Input, Resignation};
 use swarm_core::time::Mono;
 use swarm_core::watch;
 
 use crate::driver::{self, Handle};
+use crate::http::Client;
 use crate::platform::{SharedPlatform, sleep, timeout};
 use crate::store::{Cursor, Store};
 
 mod gate;
 mod notices;
 mod performer;
+mod promises;
 #[cfg(test)]
 mod tests;
 
 pub use gate::LeaseGate;
+pub use promises::PROMISE_PATH;
 
 use gate::Tickets;
 use performer::ElectionPerformer;
+use promises::{Canvasser, Questions};
 
 /// Who is known to lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,8 @@ pub struct ElectionView {
     pub cluster: Option<String>,
     /// The managers the primary has heard of lately.
     pub members: Vec<HostPort>,
+    /// How this manager stands by failsafe.
+    pub failsafe: Failsafe,
     /// A resignation is complete.
     pub resigned: bool,
 }
@@ -56,6 +62,7 @@ pub struct ElectionView {
 struct Shared {
     authority: Mutex<Option<Authority>>,
     tickets: Tickets,
+    questions: Questions,
     view: watch::Sender<ElectionView>,
 }
 
@@ -79,27 +86,30 @@ pub struct Elector {
 const WATCH_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
 
 impl Elector {
-    /// Starts to take part. Ends when the elector is dropped.
+    /// Starts to take part; `peers` reaches the other managers. Ends when the elector is dropped.
     #[must_use]
     pub fn start(
         platform: &SharedPlatform,
         store: Arc<dyn Store>,
+        peers: &Client,
         config: ElectionConfig,
     ) -> Arc<Self> {
         let shared = Arc::new(Shared {
             authority: Mutex::new(None),
             tickets: Tickets::default(),
+            questions: Questions::default(),
             view: watch::Sender::new(ElectionView::default()),
         });
         let machine = Election::new(config.clone(), platform.random("election"));
         let handle = driver::start(platform, "election", machine, |answers| {
-            ElectionPerformer::new(
-                platform.clone(),
-                store.clone(),
-                shared.clone(),
-                answers,
-                config.advertise.clone(),
-            )
+            let canvasser = Canvasser {
+                platform: platform.clone(),
+                client: peers.clone(),
+                answers: answers.clone(),
+                own: config.advertise.clone(),
+                limit: operation_timeout(config.lease),
+            };
+            ElectionPerformer::new(store.clone(), shared.clone(), answers, canvasser)
         });
         let watching = watch_lease(
             platform.clone(),

@@ -33,6 +33,18 @@ pub(super) fn log(notice: &Notice) {
         Notice::StoreTrouble(what) => tracing::warn!(
             "Trouble in the store: {what}. All managers wait for one lease before one takes over"
         ),
+        Notice::FailsafeBegan { epoch } => tracing::info!(
+            epoch,
+            "The store is silent: acting on by the promises of all other managers (failsafe)"
+        ),
+        Notice::FailsafeEnded { epoch } => {
+            tracing::info!(epoch, "The store answers again: failsafe is over");
+        }
+        Notice::NotListed { holder } => tracing::warn!(
+            "The lease of {holder} has ended in the store, but its record (failsafe) does not list this manager, so it \
+             must not take over: check that the managers reach each other; if all listed managers are gone for good, \
+             delete the lease key"
+        ),
         Notice::Resigned => tracing::debug!("The resignation is complete"),
     }
 }

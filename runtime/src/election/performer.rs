@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_core::address::HostPort;
 use swarm_core::election::{Effect, Election, Input, Notice};
 use swarm_core::time::Mono;
 
+use super::promises::Canvasser;
 use super::{Leader, Shared, notices};
 use crate::driver::{Performer, WeakHandle};
 use crate::platform::{SharedPlatform, sleep};
@@ -22,23 +22,22 @@ pub(super) struct ElectionPerformer {
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
     answers: WeakHandle<Input>,
-    own: HostPort,
+    canvasser: Canvasser,
 }
 
 impl ElectionPerformer {
     pub(super) fn new(
-        platform: SharedPlatform,
         store: Arc<dyn Store>,
         shared: Arc<Shared>,
         answers: WeakHandle<Input>,
-        own: HostPort,
+        canvasser: Canvasser,
     ) -> Self {
         Self {
-            platform,
+            platform: canvasser.platform.clone(),
             store,
             shared,
             answers,
-            own,
+            canvasser,
         }
     }
 
@@ -60,7 +59,8 @@ impl ElectionPerformer {
 
     /// Writes the address for scripts; it is information only, so a failure is no trouble.
     fn announce(&self) {
-        let (platform, store, own) = (self.platform.clone(), self.store.clone(), self.own.clone());
+        let (platform, store) = (self.platform.clone(), self.store.clone());
+        let own = self.canvasser.own.clone();
         let announce = async move {
             for attempt in 1..=ANNOUNCE_TRIES {
                 match store.announce_primary(&own).await {
@@ -83,13 +83,16 @@ impl ElectionPerformer {
             | Notice::Lost(_)
             | Notice::Standby
             | Notice::Leader { .. }
-            | Notice::StoreTrouble(_) => {}
+            | Notice::StoreTrouble(_)
+            | Notice::FailsafeBegan { .. }
+            | Notice::FailsafeEnded { .. }
+            | Notice::NotListed { .. } => {}
         }
     }
 }
 
 impl Performer<Election> for ElectionPerformer {
-    fn publish(&mut self, machine: &Election, _now: Mono) {
+    fn publish(&mut self, machine: &Election, now: Mono) {
         let authority = machine.current_authority();
         *self.shared.authority() = authority;
         let leader = machine.primary().map(|record| Leader {
@@ -103,6 +106,7 @@ impl Performer<Election> for ElectionPerformer {
             .unwrap_or_default();
         let epoch = machine.epoch();
         let cluster = machine.cluster().map(str::to_owned);
+        let failsafe = machine.failsafe(now);
         self.shared.view.send_if_modified(|view| {
             let next = super::ElectionView {
                 authority,
@@ -110,6 +114,7 @@ impl Performer<Election> for ElectionPerformer {
                 epoch,
                 cluster,
                 members,
+                failsafe,
                 resigned: view.resigned,
             };
             // A renewal moves the deadline only, which is read where it matters: nobody has to be woken for it.
@@ -156,6 +161,8 @@ impl Performer<Election> for ElectionPerformer {
             }
             Effect::Open { tickets, epoch } => self.shared.tickets.open(&tickets, epoch),
             Effect::Refuse { tickets } => self.shared.tickets.refuse(&tickets),
+            Effect::AskPromises { round, requests } => self.canvasser.ask_all(round, requests),
+            Effect::Promise { asker, verdict } => self.shared.questions.answer(asker, verdict),
             Effect::Quiesce => self.quiesce(),
             Effect::Notify(notice) => self.notice(&notice),
         }

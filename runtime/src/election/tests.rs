@@ -48,14 +48,15 @@ impl Bench {
             operation: LEASE / 4,
         };
         let client = Client::new(self.platform.clone(), ClientConfig::default());
-        let store = Consul::new(self.platform.clone(), client, config);
+        let store = Consul::new(self.platform.clone(), client.clone(), config);
         let config = ElectionConfig {
             advertise: format!("{name}:4000").parse().unwrap(),
             instance: format!("{name}0"),
             lease: LEASE,
             fence: Fence::Verify,
+            failsafe: false,
         };
-        Elector::start(&self.platform, store, config)
+        Elector::start(&self.platform, store, &client, config)
     }
 }
 

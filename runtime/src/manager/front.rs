@@ -10,7 +10,7 @@ use super::drain::Drains;
 use super::peers::Peers;
 use super::report::Reporter;
 use super::status::{ACTIVATE_PATH, DRAIN_PATH, STATUS_PATH, STEP_DOWN_PATH};
-use crate::election::Elector;
+use crate::election::{Elector, PROMISE_PATH};
 use crate::http::error::error;
 use crate::http::{Body, Handler, Peer, body};
 use crate::platform::{BoxFuture, SharedPlatform};
@@ -51,7 +51,8 @@ impl Front {
             (Method::POST, STEP_DOWN_PATH) => self.step_down(),
             (Method::POST, DRAIN_PATH) => self.drain(request.uri().query(), true).await,
             (Method::POST, ACTIVATE_PATH) => self.drain(request.uri().query(), false).await,
-            (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH) => error(
+            (Method::POST, PROMISE_PATH) => self.promise(request, &peer).await,
+            (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH | PROMISE_PATH) => error(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this path takes another method",
             ),
@@ -82,6 +83,16 @@ impl Front {
             None => error(
                 StatusCode::CONFLICT,
                 "this manager has no store to keep drained engines in: its discovery has to be consul://",
+            ),
+        }
+    }
+
+    async fn promise(&self, request: Request<Body>, peer: &Peer) -> Response<Body> {
+        match &self.peers {
+            Some(peers) => peers.promise(request.into_body(), peer).await,
+            None => error(
+                StatusCode::CONFLICT,
+                "this manager runs without --replication: it never takes over",
             ),
         }
     }

@@ -82,6 +82,7 @@ impl Manager {
                 instance: instance.to_owned(),
                 lease: replication.lease,
                 fence: replication.fence,
+                failsafe: replication.failsafe,
             });
         let operation = election.as_ref().map_or(OPERATION_DEFAULT, |election| {
             operation_timeout(election.lease)
@@ -111,7 +112,7 @@ impl Manager {
         };
         let elector = election
             .zip(store)
-            .map(|(election, store)| Elector::start(platform, store, election));
+            .map(|(election, store)| Elector::start(platform, store, &legs.peers, election));
         let parts = Parts {
             platform,
             config,

@@ -9,15 +9,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use swarm_core::address::HostPort;
+use swarm_core::election::{PROMISE_BYTES_MAX, PromiseGrant, PromiseRequest};
 use swarm_core::time::Mono;
 use swarm_core::watch;
 
 use super::status::{CLUSTER_HEADER, MEMBER_HEADER, ManagerStatus, STATUS_PATH, Unreachable};
 use crate::election::{ElectionView, Elector, Leader};
 use crate::http::body::{self, collect_limited};
-use crate::http::{Client, Peer};
+use crate::http::error::{error, json};
+use crate::http::{Body, Client, Peer};
 use crate::platform::{SharedPlatform, sleep, timeout};
 use crate::tls::Identity;
 
@@ -152,6 +154,34 @@ impl Peers {
         }
     }
 
+    /// A primary asks this manager not to take over. Who else asks can delay a takeover, and nothing more; where
+    /// certificates can tell, nobody else is heard.
+    pub(super) async fn promise(&self, body: Body, peer: &Peer) -> Response<Body> {
+        if peer.identity == Identity::Other {
+            return error(
+                StatusCode::FORBIDDEN,
+                "only managers of the cluster may ask for a promise",
+            );
+        }
+        let request = match collect_limited(body, PROMISE_BYTES_MAX).await {
+            Ok(bytes) => PromiseRequest::parse(&bytes),
+            Err(problem) => Err(problem.to_string()),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(problem) => return error(StatusCode::BAD_REQUEST, problem),
+        };
+        let grant = PromiseGrant::to(&request);
+        match self.elector.promise(request).await {
+            Some(Ok(())) => json(StatusCode::OK, &grant),
+            Some(Err(refusal)) => error(StatusCode::CONFLICT, refusal.to_string()),
+            None => error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this manager is too busy to promise anything",
+            ),
+        }
+    }
+
     /// All at the same time: one that does not answer must not make this manager a stranger to the others.
     async fn ask_everyone(self: &Arc<Self>) {
         let view = self.elector.view().borrow().clone();
@@ -270,7 +300,7 @@ async fn another_leader(views: &mut watch::Receiver<ElectionView>, leader: Optio
 pub async fn ask_status(
     client: &Client,
     address: &HostPort,
-    request: Request<crate::http::Body>,
+    request: Request<Body>,
 ) -> Result<ManagerStatus, String> {
     let response = client
         .send(address, request)

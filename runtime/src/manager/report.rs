@@ -64,6 +64,7 @@ impl Reporter {
                 .map(|leader| leader.address.to_string())
                 .unwrap_or_default(),
             epoch: Some(view.epoch).filter(|epoch| *epoch > 0),
+            failsafe: view.failsafe,
         })
     }
 
@@ -92,6 +93,7 @@ impl Reporter {
             epoch: view.epoch,
             lease_left_ms: lease_left.map(millis),
             primary: view.leader.map(|leader| leader.address.to_string()),
+            failsafe: view.failsafe.name().map(str::to_owned),
             members: view.members.iter().map(ToString::to_string).collect(),
             unreachable: self
                 .peers

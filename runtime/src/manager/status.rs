@@ -33,6 +33,9 @@ pub struct ManagerStatus {
     pub primary: Option<String>,
     /// The managers the primary has heard of lately.
     pub members: Vec<String>,
+    /// `ready` when the primary would go on without the store, `active` when this manager does; `None` without `--failsafe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failsafe: Option<String>,
     /// Members it cannot reach, with the reason.
     pub unreachable: Vec<Unreachable>,
     /// Its view of the engines.

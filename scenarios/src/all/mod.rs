@@ -13,6 +13,7 @@ mod classic_issues;
 mod clients;
 mod clocks;
 mod document;
+mod failsafe;
 mod files;
 mod operators;
 mod partitions;
@@ -33,6 +34,8 @@ mod lines {
     pub(super) const ELECTED: &str = "New leader elected";
     pub(super) const LAPSED: &str = "The lease lapsed";
     pub(super) const CONFIRMED: &str = "The lease is confirmed again";
+    pub(super) const OUTLIVES: &str = "acting on by the promises";
+    pub(super) const OUTLIVED: &str = "failsafe is over";
     pub(super) const TAKEN: &str = "Another manager took over";
     pub(super) const TROUBLE: &str = "Trouble in the store";
     pub(super) const STEPPING: &str = "Stepping down as an operator asked";
@@ -48,6 +51,7 @@ pub fn all() -> Vec<Scenario> {
         clients::tell(),
         clocks::tell(),
         document::tell(),
+        failsafe::tell(),
         operators::tell(),
         partitions::tell(),
         paths::tell(),

@@ -1,13 +1,16 @@
-//! The lease record, which anyone with access to the store can write.
+//! The lease record, which anyone with access to the store can write, and the question for a promise that speaks of it.
 
 use swarm_core::election::lease::takeover_wait;
-use swarm_core::election::{LEASE_MS_MAX, Reading, Record, Version, release_for};
+use swarm_core::election::{
+    LEASE_MS_MAX, PromiseGrant, PromiseRequest, Reading, Record, Version, release_for,
+};
 
 /// What is taken for a record is within its ranges, survives the store, and so does what a guard makes of it.
 ///
 /// # Panics
 /// When that is not so.
 pub fn record(bytes: &[u8]) {
+    promise(bytes);
     let found = Reading::of(Version(1), bytes);
     let Ok(record) = Record::parse(bytes) else {
         assert!(found.record().is_none(), "read by one way only: {found:?}");
@@ -30,4 +33,20 @@ pub fn record(bytes: &[u8]) {
         let again = Record::parse(&released.to_bytes());
         assert_eq!(again, Ok(released), "others cannot read the release");
     }
+}
+
+/// What is taken for a question is within its ranges, survives the wire, and only its own answer answers it.
+fn promise(bytes: &[u8]) {
+    let Ok(request) = PromiseRequest::parse(bytes) else {
+        return;
+    };
+    assert!((1..=LEASE_MS_MAX).contains(&request.lease_ms));
+    let written = serde_json::to_vec(&request).unwrap_or_default();
+    assert_eq!(PromiseRequest::parse(&written).as_ref(), Ok(&request));
+    let grant = serde_json::to_vec(&PromiseGrant::to(&request)).unwrap_or_default();
+    assert_eq!(PromiseGrant::parse(&grant, &request), Ok(()));
+    assert!(
+        PromiseGrant::parse(bytes, &request).is_err(),
+        "a question answers itself"
+    );
 }

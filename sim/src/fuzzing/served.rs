@@ -102,6 +102,7 @@ pub(super) fn record() -> Record {
         beat: 0,
         lease_ms: 2_000,
         released: false,
+        failsafe: false,
         members: Vec::new(),
     }
 }

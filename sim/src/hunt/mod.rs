@@ -8,6 +8,7 @@ use crate::report::MutantLine;
 use crate::run::run;
 use crate::trace::Keep;
 
+mod failsafe;
 mod quarries;
 
 pub use quarries::QUARRIES;

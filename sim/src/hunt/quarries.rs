@@ -2,13 +2,13 @@
 
 use swarm_core::testbed::Mutant;
 
-use super::Quarry;
+use super::{Quarry, failsafe};
 use crate::plan::{
     Fault, Host, How, Knobs, Op, Phases, Plan, Profile, Tier, Topology, Way, Workload,
 };
 
 /// Every planted bug that breaks a promise.
-pub const QUARRIES: [Quarry; 32] = [
+pub const QUARRIES: [Quarry; 39] = [
     lab(
         Mutant::LeaseFromAnswer,
         10,
@@ -172,6 +172,56 @@ pub const QUARRIES: [Quarry; 32] = [
         8,
         "tunnels to a former primary stay open",
     ),
+    lab(
+        Mutant::PromiseFromAnswer,
+        60,
+        "a lease by promises counts from the last of them, not from the asking",
+    ),
+    lab(
+        Mutant::QuorumOfPromises,
+        60,
+        "the promises of more than half are enough",
+    ),
+    Quarry {
+        ground: failsafe::the_members_come_back,
+        ..lab(
+            Mutant::PromisesRevive,
+            5,
+            "promises bring back a lease that has ended",
+        )
+    },
+    Quarry {
+        ground: failsafe::questions_arrive_late,
+        ..lab(
+            Mutant::PromisesThoughClaiming,
+            20,
+            "a member promises though a claim of its own may yet be carried out",
+        )
+    },
+    Quarry {
+        ground: failsafe::a_stranger_sees_the_store,
+        ..lab(
+            Mutant::UnlistedTakesOver,
+            5,
+            "a manager takes over that the record does not list",
+        )
+    },
+    Quarry {
+        ground: failsafe::a_newcomer_is_listed_unheard,
+        ..lab(
+            Mutant::NewcomersNotAsked,
+            60,
+            "whom only a swap without an answer lists is not asked",
+        )
+    },
+    Quarry {
+        ground: failsafe::the_primary_is_lost_in_the_outage,
+        ..lab(
+            Mutant::PromiseForgotten,
+            5,
+            "a promise is forgotten before its end",
+        )
+    },
 ];
 
 const fn lab(mutant: Mutant, seeds_max: u64, words: &'static str) -> Quarry {

@@ -10,8 +10,6 @@ use crate::plan::{Family, Host, Op, Plan};
 
 /// After a reply that got lost nobody tries again for longer than this, beyond what the lease says.
 const LOST_REPLY_BACK_OFF: Duration = Duration::from_millis(2_050);
-/// Two store outages closer than this may catch the holder between two tries; no promise is made for that.
-const OUTAGES_APART_MS: u64 = 9_000;
 
 /// The bounds that follow from a plan's knobs (DESIGN section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,26 +96,4 @@ pub(super) fn lingering(plan: &Plan) -> Duration {
         }
     });
     each.saturating_mul(u32::try_from(lost.sum::<u64>()).unwrap_or(u32::MAX))
-}
-
-/// Whether nothing but the whole store is away, now and then, so that the epoch must stay.
-pub(super) fn only_outages(plan: &Plan) -> bool {
-    let store_only = plan.faults.iter().all(|fault| {
-        if let Op::Kill { host, .. } | Op::Pause { host } = &fault.op {
-            plan.topology.stores == 1 && matches!(host, Host::Store(_) | Host::StoreLeader)
-        } else {
-            matches!(fault.op, Op::NoStoreLeader | Op::NewStoreLeader)
-        }
-    });
-    let mut spans: Vec<(u64, u64)> = plan
-        .faults
-        .iter()
-        .map(|fault| (fault.at_ms, fault.end_ms()))
-        .collect();
-    spans.sort_unstable();
-    let apart = spans
-        .iter()
-        .zip(spans.iter().skip(1))
-        .all(|((_, end), (start, _))| start.saturating_sub(*end) >= OUTAGES_APART_MS);
-    store_only && apart && plan.knobs.loss_per_mille == 0
 }

@@ -32,6 +32,7 @@ impl Lab<'_> {
             }
         }
         self.judge.look(now, &self.acting);
+        self.check_outlives_store();
         if self.acting != self.looked {
             self.acting_changed();
         }
@@ -250,12 +251,14 @@ impl Lab<'_> {
         Duration::from_millis(self.plan.knobs.lease_ms)
     }
 
-    /// A change may leave only on the word of a linearizable read that began after the change had arrived.
+    /// A change may leave only on the word of a linearizable read, or of all members, asked for after it had arrived.
     pub(super) fn check_confirmed(&mut self, m: usize, waiting: &Waiting, epoch: u64) {
-        let (read_at, confirmed) = self.managers[m].memory.knows.confirmed;
-        if self.plan.knobs.verify && (confirmed != epoch || read_at < waiting.arrived) {
+        let memory = &self.managers[m].memory;
+        let words = [memory.knows.confirmed, memory.promised];
+        let said = |(at, confirmed): (u64, u64)| confirmed == epoch && at >= waiting.arrived;
+        if self.plan.knobs.verify && !words.into_iter().any(said) {
             let what = format!(
-                "m{} lets a change of epoch {epoch} through that the store has not confirmed since it arrived",
+                "m{} lets a change of epoch {epoch} through that nobody has confirmed since it arrived",
                 m + 1
             );
             self.fail(Property::DispatchInLease, "unverified", what);

@@ -6,7 +6,7 @@ use swarm_core::proxy::{self, Failure, Origin};
 use super::manager::{Manager, Stage};
 use crate::run::Coverage;
 
-const ELECTION: [&str; 16] = [
+const ELECTION: [&str; 19] = [
     "observed",
     "observe-failed",
     "swapped",
@@ -22,6 +22,9 @@ const ELECTION: [&str; 16] = [
     "stop",
     "step-down",
     "flushed",
+    "promise-asked",
+    "promised",
+    "not-promised",
     "wake",
 ];
 const PROXY: [&str; 11] = [
@@ -90,6 +93,9 @@ impl Edges {
             Input::Resign(swarm_core::election::Resignation::Stop) => 12,
             Input::Resign(swarm_core::election::Resignation::StepDown) => 13,
             Input::Flushed => 14,
+            Input::PromiseAsked(..) => 15,
+            Input::Promised(_, _, true) => 16,
+            Input::Promised(_, _, false) => 17,
         };
         count(&mut self.election, standing as usize, kind)
     }

@@ -165,6 +165,12 @@ impl Lab<'_> {
                 self.managers[m].quiesces = true;
                 self.flush(m);
             }
+            Effect::AskPromises { round, requests } => {
+                self.ask_promises(m, local, round, requests);
+            }
+            Effect::Promise { asker, verdict } => {
+                self.answer_question(m, asker, verdict.is_ok());
+            }
             Effect::Notify(notice) => self.noticed(m, local, &notice),
         }
     }
@@ -197,6 +203,8 @@ impl Lab<'_> {
             op,
             nonce: record.nonce.clone(),
             epoch: record.epoch,
+            expected,
+            open: true,
             at: local,
         });
         let (host, numbers) = (manager.host, (record.epoch, record.beat));
@@ -272,6 +280,12 @@ impl Lab<'_> {
             self.show(m, (Some(version), about), None);
         }
         self.check_granted(m, op, &outcome);
+        if outcome != SwapOutcome::Unknown {
+            let mut sent = self.managers[m].memory.sent.iter_mut();
+            if let Some(sent) = sent.find(|sent| sent.op == op) {
+                sent.open = false;
+            }
+        }
         self.elect(m, Input::Swapped(op, outcome));
         if self.is_ignored(m, before) {
             return;
@@ -362,7 +376,10 @@ impl Lab<'_> {
             | Notice::Lapsed { .. }
             | Notice::Standby
             | Notice::Leader { .. }
-            | Notice::StoreTrouble(_) => {}
+            | Notice::StoreTrouble(_)
+            | Notice::FailsafeBegan { .. }
+            | Notice::FailsafeEnded { .. }
+            | Notice::NotListed { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@ use swarm_core::address::HostPort;
 use swarm_core::election::{self, OpId, Record, Version};
 use swarm_core::proxy::RequestId;
 
+use super::promise::Question;
 use super::record::Seen;
 use crate::history::Told;
 
@@ -41,6 +42,15 @@ pub(super) enum Event {
     Guard(Box<GuardJob>),
     GuardRead(Box<GuardJob>, Option<Seen>),
     GuardSwapped(Box<GuardJob>, bool),
+    /// A primary's question arrives at a manager.
+    Question(usize, Box<Question>),
+    /// A member's answer to it arrives.
+    Promised {
+        process: Process,
+        round: OpId,
+        member: usize,
+        granted: bool,
+    },
     /// The machine of the election takes an input.
     Election(Process, election::Input),
     /// A client sends its next request.

@@ -11,6 +11,7 @@ use swarm_core::time::Mono;
 
 use super::clock::Clock;
 use super::event::{Caller, Event, Process};
+use super::promise::{Asked, Round};
 use crate::history::Told;
 use crate::trace::HostId;
 
@@ -73,6 +74,9 @@ pub(super) struct Sent {
     pub(super) op: OpId,
     pub(super) nonce: String,
     pub(super) epoch: u64,
+    pub(super) expected: Option<Version>,
+    /// It may yet be carried out.
+    pub(super) open: bool,
     pub(super) at: Mono,
 }
 
@@ -148,8 +152,11 @@ pub(super) struct Memory {
     /// When it was last told to step down, on its own clock.
     pub(super) stepped_down: Option<Mono>,
     pub(super) sent: VecDeque<Sent>,
-    /// The end of the lease that answers to its own swaps have given it.
+    /// The end of the lease that answers to its own swaps and complete rounds have given it.
     pub(super) granted: Mono,
+    pub(super) rounds: VecDeque<Round>,
+    /// The latest complete round: when it was sent, in true time, and its epoch.
+    pub(super) promised: (u64, u64),
 }
 
 pub(super) struct Manager {
@@ -195,6 +202,7 @@ pub(super) struct Manager {
     pub(super) sweeps: u32,
     pub(super) load: Load,
     pub(super) memory: Memory,
+    pub(super) asked: Vec<Asked>,
 }
 
 impl Manager {
@@ -243,6 +251,7 @@ impl Manager {
             sweeps: 0,
             load: Load::default(),
             memory: Memory::default(),
+            asked: Vec::new(),
         }
     }
 
@@ -271,6 +280,7 @@ impl Manager {
         self.members = 0;
         self.missed.fill(0);
         self.memory = Memory::default();
+        self.asked.clear();
     }
 
     pub(super) fn process(&self, manager: usize) -> Process {

@@ -34,6 +34,7 @@ mod life;
 mod manager;
 mod net;
 mod phase;
+mod promise;
 mod queue;
 mod record;
 mod serve;
@@ -122,6 +123,10 @@ struct Lab<'a> {
     limit: u64,
     pending: Vec<String>,
     over: bool,
+    /// Only the store is ever away, and the cluster is failsafe: somebody always acts.
+    outlives_store: bool,
+    /// Since when that has been so in the time of the faults.
+    failsafe_since: Option<u64>,
     elections: Vec<Effects<election::Effect>>,
     proxies: Vec<Effects<proxy::Effect>>,
 }
@@ -175,6 +180,8 @@ impl<'a> Lab<'a> {
             limit: client::limit(plan),
             pending: Vec::new(),
             over: false,
+            outlives_store: plan.outlives_store(),
+            failsafe_since: None,
             elections: Vec::new(),
             proxies: Vec::new(),
             root,
@@ -230,6 +237,7 @@ impl<'a> Lab<'a> {
             } else {
                 Fence::Lease
             },
+            failsafe: knobs.failsafe,
         };
         let mut proxy = proxy::Config::new(election.advertise.clone());
         proxy.primary_wait = std::time::Duration::from_millis(knobs.primary_wait_ms);

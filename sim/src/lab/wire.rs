@@ -19,6 +19,7 @@ impl Event {
             | Self::WatchNotices(process, _)
             | Self::Election(process, _)
             | Self::Departs { process, .. }
+            | Self::Promised { process, .. }
             | Self::Served { process, .. } => Some(*process),
             Self::Returns(caller, _) => Some(caller.process),
             Self::Start(_)
@@ -28,6 +29,7 @@ impl Event {
             | Self::Guard(_)
             | Self::GuardRead(..)
             | Self::GuardSwapped(..)
+            | Self::Question(..)
             | Self::Ask(_)
             | Self::Arrives { .. }
             | Self::Answered { .. }
@@ -51,7 +53,8 @@ impl Event {
         match self {
             // What a server does for a manager needs the server.
             Self::WatchNotices(..) => None,
-            Self::Arrives { manager, .. }
+            Self::Question(manager, _)
+            | Self::Arrives { manager, .. }
             | Self::Left { manager, .. }
             | Self::Forwarded { manager, .. }
             | Self::Dropped { manager, .. } => Some(*manager),
@@ -124,6 +127,13 @@ impl Lab<'_> {
             Event::Guard(job) => self.guard(job),
             Event::GuardRead(job, seen) => self.guard_read(job, seen.as_ref()),
             Event::GuardSwapped(job, done) => self.guard_swapped(job, done),
+            Event::Question(m, question) => self.question(m, *question),
+            Event::Promised {
+                process,
+                round,
+                member,
+                granted,
+            } => self.member_answered(process.manager, round, member, granted),
             Event::Election(process, input) => self.give_election(process.manager, input),
             Event::Ask(client) => self.ask(client),
             Event::Arrives { manager, request } => self.arrives(manager, request),

@@ -102,6 +102,9 @@ impl Plan {
             knobs,
             ..Self::default()
         };
+        // Who forgets the record while its primary lives by promises lets two act for as long as they do not meet.
+        let remembers = !mask.families.contains(&Family::StoreData);
+        plan.knobs.failsafe = remembers && root.fork("failsafe").chance(350);
         plan.faults = faults::draw(&plan, &mask, profile, &mut root.fork("faults"));
         plan.drill = drill(&plan, &mut root.fork("drill"));
         plan
@@ -172,6 +175,7 @@ fn knobs(tier: Tier, mask: &Mask, topology: Topology, random: &mut Random) -> Kn
         loss_per_mille: u16::try_from(loss).unwrap_or(0),
         reschedule_grace_ms: plain.reschedule_grace_ms,
         refresh_ms: pick(random, &[500, 2_000, 30_000], plain.refresh_ms),
+        failsafe: plain.failsafe,
         tick_ms: match tier {
             Tier::Lab => plain.tick_ms,
             // A step costs as much however long it is; plans that are left plain keep the finest.

@@ -22,6 +22,9 @@ pub use parts::{Knobs, Phases, Topology, Workload};
 /// The version of the format. Older versions are migrated, newer ones refused.
 pub const PLAN_VERSION: u32 = 1;
 
+/// Two store outages closer than this may catch the holder between two tries; no promise is made for that.
+const OUTAGES_APART_MS: u64 = 9_000;
+
 /// Which simulation runs a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -308,6 +311,35 @@ impl Plan {
         self.knobs.clock_error_ppm <= 20_000
             && self.faults.iter().all(|fault| fault.op.within_model())
             && self.drill.as_ref().is_none_or(Op::within_model)
+    }
+
+    /// Whether nothing but the whole store is away, now and then, so that the epoch must stay.
+    #[must_use]
+    pub fn only_outages(&self) -> bool {
+        let store_only = self.faults.iter().all(|fault| {
+            if let Op::Kill { host, .. } | Op::Pause { host } = &fault.op {
+                self.topology.stores == 1 && matches!(host, Host::Store(_) | Host::StoreLeader)
+            } else {
+                matches!(fault.op, Op::NoStoreLeader | Op::NewStoreLeader)
+            }
+        });
+        let mut spans: Vec<(u64, u64)> = self
+            .faults
+            .iter()
+            .map(|fault| (fault.at_ms, fault.end_ms()))
+            .collect();
+        spans.sort_unstable();
+        let apart = spans
+            .iter()
+            .zip(spans.iter().skip(1))
+            .all(|((_, end), (start, _))| start.saturating_sub(*end) >= OUTAGES_APART_MS);
+        store_only && apart && self.knobs.loss_per_mille == 0
+    }
+
+    /// Whether somebody must act all the time, because the primary goes on without the store.
+    #[must_use]
+    pub fn outlives_store(&self) -> bool {
+        self.knobs.failsafe && self.topology.managers >= 2 && self.only_outages()
     }
 
     /// Beginnings and ends of the faults in the order of time; at the same instant ends come first.

@@ -60,6 +60,9 @@ pub struct Knobs {
     pub loss_per_mille: u16,
     /// `--engine-refresh-min-interval`, in milliseconds; the maximum is twice that.
     pub refresh_ms: u64,
+    /// `--failsafe`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failsafe: bool,
     /// `--cluster-opt swarm.reschedule.grace`, in milliseconds.
     #[serde(skip_serializing_if = "is_usual_grace")]
     pub reschedule_grace_ms: u64,
@@ -78,6 +81,7 @@ impl Default for Knobs {
             latency_max_us: 3_000,
             loss_per_mille: 0,
             refresh_ms: 30_000,
+            failsafe: false,
             reschedule_grace_ms: GRACE_USUAL_MS,
             tick_ms: 1,
         }

@@ -109,6 +109,10 @@ pub(super) fn knobs(plan: &Plan) -> Vec<Plan> {
             ..now
         },
         Knobs {
+            failsafe: usual.failsafe,
+            ..now
+        },
+        Knobs {
             latency_min_us: usual.latency_min_us.min(now.latency_max_us),
             ..now
         },

@@ -193,6 +193,7 @@ pub(crate) fn config(plan: &Plan, n: u8, discovery: &RawDiscovery) -> Result<Man
         replication_ttl: millis(plan.knobs.lease_ms),
         primary_wait: millis(plan.knobs.primary_wait_ms),
         fence: if plan.knobs.verify { "verify" } else { "lease" }.to_owned(),
+        failsafe: plan.knobs.failsafe,
         advertise: Some(address(n).to_string()),
         engine_refresh_min: millis(plan.knobs.refresh_ms),
         engine_refresh_max: millis(plan.knobs.refresh_ms.saturating_mul(2)),

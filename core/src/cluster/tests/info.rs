@@ -52,6 +52,7 @@ fn the_lines_are_those_of_classic_swarm_with_primary_and_epoch() {
     let primary = Replication {
         primary: "10.0.1.1:4000".to_owned(),
         epoch: Some(7),
+        failsafe: crate::election::Failsafe::Ready,
     };
     let lines: Vec<_> = info(&cluster, &host, Role::Primary, Some(primary.clone()))
         .system_status()
@@ -62,6 +63,7 @@ fn the_lines_are_those_of_classic_swarm_with_primary_and_epoch() {
 Role: primary
 Primary: 10.0.1.1:4000
 Epoch: 7
+Failsafe: ready
 Strategy: spread
 Filters: health, port
 Nodes: 2

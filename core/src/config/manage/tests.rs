@@ -44,6 +44,7 @@ fn the_users_document_is_a_valid_configuration() {
             lease: Duration::from_secs(2),
             primary_wait: Duration::from_secs(30),
             fence: Fence::Verify,
+            failsafe: false,
         })
     );
     assert_eq!(

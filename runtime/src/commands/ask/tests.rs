@@ -39,6 +39,7 @@ fn status_json() -> String {
         lease_left_ms: Some(1_000),
         primary: Some("10.0.0.1:4000".to_owned()),
         members: Vec::new(),
+        failsafe: None,
         unreachable: Vec::new(),
         engines: Vec::new(),
         version: "0.1.0".to_owned(),

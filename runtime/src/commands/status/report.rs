@@ -98,6 +98,13 @@ impl Report {
             }
         }
         for (address, status) in self.reached() {
+            if status.is_primary()
+                && let Some(failsafe) = &status.failsafe
+            {
+                text.push_str(&failsafe_line(address, failsafe));
+            }
+        }
+        for (address, status) in self.reached() {
             if let Some(certificate) = &status.certificate {
                 text.push_str(&certificate_line(address, certificate));
             }
@@ -201,6 +208,15 @@ impl Report {
             let _ = writeln!(text, "  acting as primary: {}", acting.join(", "));
         }
         text
+    }
+}
+
+fn failsafe_line(address: &str, failsafe: &str) -> String {
+    match failsafe {
+        "active" => format!(
+            "Failsafe: active, {address} acts on without the store by the promises of all members\n"
+        ),
+        other => format!("Failsafe: {}\n", printable(other)),
     }
 }
 

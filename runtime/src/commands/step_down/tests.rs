@@ -45,6 +45,7 @@ impl Managers {
                 .primary
                 .and_then(|it| shared.addresses.get(it).cloned()),
             members: shared.addresses.clone(),
+            failsafe: None,
             unreachable: Vec::new(),
             engines: Vec::new(),
             version: "0.1.0".to_owned(),

@@ -85,6 +85,43 @@ async fn certificates_say_whose_headers_are_believed() {
     assert!(peers.is_peer(&elsewhere));
 }
 
+#[tokio::test]
+async fn only_managers_are_promised_anything() {
+    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+    let record = Record {
+        failsafe: true,
+        ..record(&["127.0.0.1:4".parse().unwrap(), "b:4000".parse().unwrap()])
+    };
+    cluster.put("nodes/docker/swarm/lease", record.to_bytes());
+    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
+        .await
+        .unwrap();
+    let peers = start(store.to_string().parse().unwrap());
+    let mut views = peers.elector.view();
+    views.wait_for(|view| view.cluster.is_some()).await.unwrap();
+    let ask = async |text: &str, identity| {
+        let peer = Peer {
+            address: "10.0.0.9:40000".into(),
+            identity,
+        };
+        let answer = peers.promise(body::full(text.to_owned()), &peer).await;
+        let status = answer.status().as_u16();
+        let bytes = collect_limited(answer.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let question = r#"{"cluster":"cafe","member":"127.0.0.1:4","instance":"b0","epoch":1,"version":1,"lease_ms":60000}"#;
+    let granted = (200, r#"{"promised_by":"127.0.0.1:4","epoch":1}"#.to_owned());
+    assert_eq!(ask(question, Identity::Other).await.0, 403);
+    assert_eq!(ask(question, Identity::Manager).await, granted);
+    assert_eq!(ask(question, Identity::Unproven).await, granted);
+    let meant_for_another = question.replace("127.0.0.1:4", "b:4000");
+    let (status, why) = ask(&meant_for_another, Identity::Manager).await;
+    assert!(status == 409 && why.contains("another member"), "{why}");
+    for hostile in ["", "{}", &question[1..], &" ".repeat(10_000)] {
+        assert_eq!(ask(hostile, Identity::Manager).await.0, 400, "{hostile}");
+    }
+}
+
 fn start(store: HostPort) -> Arc<Peers> {
     let platform: SharedPlatform = Arc::new(TokioPlatform::new().unwrap());
     let client = Client::new(platform.clone(), ClientConfig::default());
@@ -100,8 +137,10 @@ fn start(store: HostPort) -> Arc<Peers> {
         instance: "c0".to_owned(),
         lease: LEASE,
         fence: Fence::Verify,
+        failsafe: false,
     };
-    Peers::start(&platform, client, Elector::start(&platform, store, config))
+    let elector = Elector::start(&platform, store, &client, config);
+    Peers::start(&platform, client, elector)
 }
 
 fn record(members: &[HostPort]) -> Record {
@@ -114,6 +153,7 @@ fn record(members: &[HostPort]) -> Record {
         beat: 1,
         lease_ms: 60_000,
         released: false,
+        failsafe: false,
         members: members.to_vec(),
     }
 }

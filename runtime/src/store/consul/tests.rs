@@ -59,6 +59,7 @@ fn record(epoch: u64) -> Record {
         beat: 0,
         lease_ms: 2_000,
         released: false,
+        failsafe: false,
         members: Vec::new(),
     }
 }

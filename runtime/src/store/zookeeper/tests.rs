@@ -253,6 +253,7 @@ async fn a_write_without_an_answer_may_have_been_done() {
         beat: 0,
         lease_ms: 2_000,
         released: false,
+        failsafe: false,
         members: Vec::new(),
     };
     for (answer, expected) in [

@@ -92,7 +92,9 @@ impl Drawing<'_> {
             }
             let family = pick(self.random, families, Family::Link);
             let has = |family| families.contains(&family);
-            if family == Family::Link && self.random.chance(150) {
+            if family == Family::Link && self.plan.knobs.failsafe && self.random.chance(300) {
+                self.primary_without_store(at, lasts);
+            } else if family == Family::Link && self.random.chance(150) {
                 self.swizzle(at, lasts);
             } else if family == Family::Operator && has(Family::Pause) && self.random.chance(300) {
                 self.hand_around(at);
@@ -121,6 +123,20 @@ impl Drawing<'_> {
             1 => self.random.between(lease / 2, lease * 2),
             2 => self.random.between(lease, lease * 4),
             _ => self.random.between(500, 8_000),
+        }
+    }
+
+    /// The primary alone is cut off from the store, for long enough to live by promises.
+    fn primary_without_store(&mut self, at: u64, lasts: u64) {
+        let (way, lasts) = (self.way(), lasts + self.plan.knobs.lease_ms * 2);
+        for server in 1..=self.plan.topology.stores {
+            let op = Op::Cut {
+                from: Host::Primary,
+                to: Host::Store(server),
+                way,
+                how: How::Hold,
+            };
+            self.add(at, lasts, op);
         }
     }
 

@@ -59,6 +59,45 @@ async fn a_store_that_is_away_changes_no_primary_and_stops_no_reads() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_failsafe_a_store_that_is_away_stops_no_changes() -> Result<()> {
+    let mut world = World::empty().await?;
+    world.modelled = modelled::start(&world.store, ENGINES).await?;
+    world.start_managers(3, &["--failsafe"]).await?;
+    let before = world.settled().await?;
+    let primary = world.manager(before.0)?.address();
+    let replica = world.replica().await?;
+    failsafe(primary, "ready").await?;
+
+    world.store.stop().await;
+    let end = Instant::now() + OUTAGE;
+    while Instant::now() < end {
+        create(replica).await?.success()?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    failsafe(primary, "active").await?;
+    world.store.start_again().await?;
+    failsafe(primary, "ready").await?;
+    let after = world.settled().await?;
+    ensure!(
+        after == before,
+        "primary and epoch {before:?} became {after:?}"
+    );
+    world.check_logs()
+}
+
+/// Waits until a manager of three says that it stands so by failsafe.
+async fn failsafe(manager: SocketAddr, standing: &str) -> Result<()> {
+    let what = format!("failsafe is {standing}");
+    wait::until(&what, LIMIT, async || {
+        let answer = client::get(manager, "/_swarm/status").await.ok()?;
+        let status = answer.success().ok()?.json().ok()?;
+        let members = status.get("members")?.as_array()?.len();
+        (status.get("failsafe")? == standing && members == 3).then_some(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_store_is_filled_again_with_a_higher_epoch() -> Result<()> {
     let mut world = World::empty().await?;
     for n in 1..=ENGINES {

@@ -150,6 +150,7 @@ fn record(epoch: u64, nonce: &str) -> Record {
         beat: 0,
         lease_ms: 2_000,
         released: false,
+        failsafe: false,
         members: Vec::new(),
     }
 }

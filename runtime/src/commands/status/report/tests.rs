@@ -12,6 +12,7 @@ fn manager(number: u8, primary: Option<u8>) -> ManagerStatus {
         lease_left_ms: acts.then_some(1_750),
         primary: primary.map(address),
         members: vec![address(1), address(2), address(3)],
+        failsafe: None,
         unreachable: Vec::new(),
         engines: Vec::new(),
         version: "0.1.0".to_owned(),
@@ -81,6 +82,21 @@ ENGINE     ADDRESS        STATE         ERROR
 web-2      10.0.1.1:2375  Healthy       -
 "
     );
+}
+
+#[test]
+fn a_primary_that_lives_by_promises_is_told_and_a_replicas_view_of_it_is_not() {
+    let standing = |number: u8, failsafe: &str| ManagerStatus {
+        failsafe: Some(failsafe.to_owned()),
+        ..manager(number, Some(1))
+    };
+    let report = Report::new(vec![
+        found(standing(1, "active")),
+        found(standing(2, "ready")),
+    ]);
+    let line = "Failsafe: active, 10.0.0.1:4000 acts on without the store by the promises of all members\n";
+    assert!(report.text().contains(line), "{}", report.text());
+    assert_eq!(report.text().matches("Failsafe").count(), 1);
 }
 
 #[test]
