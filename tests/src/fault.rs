@@ -1,4 +1,4 @@
-//! What benches do to a primary.
+//! What benches do to a primary, or to the store it depends on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,9 @@ use rustix::process::Signal;
 
 use crate::http as client;
 use crate::manager::Manager;
+use crate::servers::Servers;
 
-/// What happens to the primary.
+/// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// SIGTERM: a clean stop.
@@ -23,16 +24,33 @@ pub enum Fault {
     KillGroup,
     /// SIGSTOP of the process group.
     StopGroup,
+    /// SIGKILL of the store's leading server, or of its only one; it is started again after [`STORE_AWAY`].
+    StoreKill,
+    /// SIGSTOP of all servers of the store for [`STORE_AWAY`].
+    StoreStop,
 }
 
+/// How long a store is away: less than a primary lives without it.
+pub const STORE_AWAY: Duration = Duration::from_secs(1);
+
 impl Fault {
-    /// Every fault.
-    pub const ALL: [Self; 5] = [
+    /// Those that hit a primary.
+    pub const OF_PRIMARY: [Self; 5] = [
         Self::Term,
         Self::Kill,
         Self::StepDown,
         Self::KillGroup,
         Self::StopGroup,
+    ];
+    /// Every fault.
+    pub const ALL: [Self; 7] = [
+        Self::Term,
+        Self::Kill,
+        Self::StepDown,
+        Self::KillGroup,
+        Self::StopGroup,
+        Self::StoreKill,
+        Self::StoreStop,
     ];
 
     /// As command lines and tables call it.
@@ -44,6 +62,8 @@ impl Fault {
             Self::KillGroup => "SIGKILL-group",
             Self::StopGroup => "SIGSTOP-group",
             Self::StepDown => "step-down",
+            Self::StoreKill => "store-SIGKILL",
+            Self::StoreStop => "store-SIGSTOP",
         }
     }
 
@@ -52,16 +72,24 @@ impl Fault {
     pub fn budget(self, lease: Duration) -> Duration {
         match self {
             Self::Term | Self::Kill | Self::StepDown => Duration::from_millis(100),
-            Self::KillGroup | Self::StopGroup => patience(lease) + Duration::from_millis(300),
+            Self::KillGroup | Self::StopGroup | Self::StoreKill | Self::StoreStop => {
+                patience(lease) + Duration::from_millis(300)
+            }
         }
     }
 
-    /// Does it to `victim`; the moment is returned.
+    /// Whether it hits the store, and nobody needs to take over.
+    #[must_use]
+    pub fn is_of_store(self) -> bool {
+        !Self::OF_PRIMARY.contains(&self)
+    }
+
+    /// Does it to `victim` or to `store`; the moment is returned. The store is whole again afterwards.
     ///
     /// # Errors
-    /// When the signal cannot be sent, or the victim does not step down.
-    pub async fn strike(self, victim: &Manager) -> Result<Instant> {
-        let at = Instant::now();
+    /// When the signal cannot be sent, the victim does not step down, or the store does not come back.
+    pub async fn strike(self, victim: &Manager, store: &mut Servers) -> Result<Instant> {
+        let mut at = Instant::now();
         match self {
             Self::Term => victim.process.signal(Signal::TERM)?,
             Self::Kill => victim.process.signal(Signal::KILL)?,
@@ -70,6 +98,18 @@ impl Fault {
             Self::StepDown => {
                 let answer = client::post(victim.address(), "/_swarm/step-down").await?;
                 answer.success()?;
+            }
+            Self::StoreKill => {
+                let leader = store.leader().await?;
+                at = Instant::now();
+                store.kill(leader).await?;
+                tokio::time::sleep(STORE_AWAY).await;
+                store.start_all().await?;
+            }
+            Self::StoreStop => {
+                store.freeze().await?;
+                tokio::time::sleep(STORE_AWAY).await;
+                store.thaw()?;
             }
         }
         Ok(at)

@@ -62,4 +62,67 @@ impl Servers {
             Self::Ensemble(servers) => servers.discovery(),
         }
     }
+
+    /// Which server leads.
+    ///
+    /// # Errors
+    /// When none does for long.
+    pub async fn leader(&self) -> Result<usize> {
+        match self {
+            Self::Consul(_) => Ok(0),
+            Self::Ensemble(servers) => servers.leader().await,
+        }
+    }
+
+    /// Kills a server at once. What it holds stays.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub async fn kill(&mut self, index: usize) -> Result<()> {
+        match self {
+            Self::Consul(store) => store.stop().await,
+            Self::Ensemble(servers) => servers.kill(index)?,
+        }
+        Ok(())
+    }
+
+    /// Starts what was killed, and waits until the store serves.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn start_all(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(store) => store.start_again().await,
+            Self::Ensemble(servers) => servers.start_all().await,
+        }
+    }
+
+    /// Stops all servers as SIGSTOP does.
+    ///
+    /// # Errors
+    /// When one does not run, or is no process: the double of Consul.
+    pub async fn freeze(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(store) => store.freeze().await,
+            Self::Ensemble(servers) => {
+                for index in 0..servers.size() {
+                    servers.freeze(index).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets all servers go on.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn thaw(&mut self) -> Result<()> {
+        match self {
+            Self::Consul(store) => store.thaw(),
+            Self::Ensemble(servers) => {
+                (0..servers.size()).try_for_each(|index| servers.thaw(index))
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! Three managers, a store (a double of Consul, or a real one where `SWARM_TEST_CONSUL` names it; real etcd or ZooKeeper,
 //! of one server unless `--members` says more) and three modelled engines. Each round
-//! hits the primary while two clients read through a replica that survives, one on a connection it keeps, one on a new
+//! hits the primary or the store while two clients read through a replica that survives, one on a connection it keeps, one on a new
 //! connection each time, and a third creates containers. The gap is the longest time without a successful answer to a
 //! reader, counted from the fault; a mutation's gap likewise. Ends with 1 when a read failed, a create was lost or done
 //! twice, or a median is over its budget.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use swarm_core::duration::GoDuration;
 use swarm_tests::fault::Fault;
 use swarm_tests::servers::StoreKind;
+use swarm_tests::store::real_binary;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -58,6 +59,10 @@ impl Options {
         }
         if options.faults.is_empty() {
             options.faults = Fault::ALL.to_vec();
+            if options.store == StoreKind::Consul && real_binary().is_none() {
+                // The double is no process that could be stopped.
+                options.faults.retain(|fault| *fault != Fault::StoreStop);
+            }
         }
         if options.rounds == 0 {
             bail!("--rounds: at least 1");

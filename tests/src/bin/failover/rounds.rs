@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     engines: Vec<ModelledEngine>,
     _agents: Vec<Process>,
     // Managers and agents go first: without their store they would only complain.
-    _store: Servers,
+    store: Servers,
     turn: usize,
     acknowledged: BTreeSet<u64>,
     refused: BTreeSet<u64>,
@@ -89,14 +89,14 @@ impl Bench {
             managers,
             engines,
             _agents: agents,
-            _store: store,
+            store,
             turn: 0,
             acknowledged: BTreeSet::new(),
             refused: BTreeSet::new(),
         })
     }
 
-    /// Hits the primary with `fault` under load, waits until a replica serves in its place, and makes the cluster whole.
+    /// Strikes under load, waits until there is a primary that serves, and makes the cluster whole.
     pub(crate) async fn round(&mut self, fault: Fault) -> Result<Outcome> {
         let (victim, epoch) = cluster::settled(&self.managers, ENGINES, LIMIT).await?;
         self.turn += 1;
@@ -118,10 +118,12 @@ impl Bench {
             .await?;
         }
 
-        let at = fault.strike(self.manager(victim)?).await?;
-        wait::until("another primary", LIMIT, async || {
+        let victim_process = self.managers.get(victim).context("no such manager")?;
+        let at = fault.strike(victim_process, &mut self.store).await?;
+        wait::until("a primary", LIMIT, async || {
             let now = status(server).await.ok()?;
-            (now.epoch > epoch && now.primary.is_some()).then_some(())
+            let follows = fault.is_of_store() || now.epoch > epoch;
+            (follows && now.primary.is_some()).then_some(())
         })
         .await
         .with_context(|| cluster::logs(&self.managers))?;
@@ -191,7 +193,7 @@ impl Bench {
     }
 
     async fn heal(&mut self, victim: usize, fault: Fault) -> Result<()> {
-        if fault == Fault::StepDown {
+        if fault == Fault::StepDown || fault.is_of_store() {
             return Ok(());
         }
         if fault == Fault::Term {

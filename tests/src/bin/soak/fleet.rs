@@ -27,7 +27,7 @@ pub(crate) struct Fleet {
     managers: Vec<Manager>,
     _agents: Vec<Process>,
     pub(crate) engines: Vec<Engine>,
-    _store: Servers,
+    store: Servers,
     /// Where containers write that they ran.
     pub(crate) ledger: Scratch,
 }
@@ -51,7 +51,7 @@ impl Fleet {
             managers,
             _agents: agents,
             engines,
-            _store: store,
+            store,
             ledger: Scratch::new("ledger")?,
         };
         fleet.settle().await?;
@@ -80,7 +80,8 @@ impl Fleet {
             _ => fault,
         };
         let observer = self.manager((victim + 1) % MANAGERS)?.address();
-        let at = fault.strike(self.manager(victim)?).await?;
+        let struck = self.managers.get(victim).context("no such manager")?;
+        let at = fault.strike(struck, &mut self.store).await?;
         let next = wait::until("another primary", LIMIT, async || {
             let now = status(observer).await.ok()?;
             now.primary.filter(|_| now.epoch > epoch)
@@ -97,7 +98,7 @@ impl Fleet {
 
     async fn heal(&mut self, victim: usize, fault: Fault) -> Result<()> {
         match fault {
-            Fault::StepDown => return Ok(()),
+            Fault::StepDown | Fault::StoreKill | Fault::StoreStop => return Ok(()),
             Fault::StopGroup => {
                 tokio::time::sleep(FROZEN).await;
                 return self.manager(victim)?.process.signal_group(Signal::CONT);

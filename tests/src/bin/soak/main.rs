@@ -39,7 +39,7 @@ async fn main() -> Result<ExitCode> {
     let workers = Workers::start(options.workers, &fleet);
     let mut veteran = Veteran::new();
     let (began, mut next_fault) = (Instant::now(), 0);
-    let mut faults = Fault::ALL.into_iter().cycle();
+    let mut faults = Fault::OF_PRIMARY.into_iter().cycle();
     while began.elapsed() < options.length {
         tokio::time::sleep(veteran::EVERY).await;
         veteran.look(fleet.veteran()?)?;
