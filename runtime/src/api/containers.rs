@@ -16,8 +16,8 @@ use swarm_core::time::Wall;
 use super::answer::{Answer, ApiError, json_text};
 use super::engine::Target;
 use super::{Api, Call};
-use crate::http::body;
 use crate::http::client::SendOptions;
+use crate::http::{Body, body};
 
 /// What an inspect answer may take.
 pub(super) const INSPECT_BYTES_MAX: usize = 4 << 20;
@@ -77,8 +77,12 @@ impl Api {
     ) -> Answer {
         let (target, id) = self.locate(name, call.request.version, call.epoch).await?;
         let path = self.engine_path(&call, &id, &target)?;
-        if action == ContainerAction::Start && call.repeat && !planted(Mutant::RunsTwice) {
-            self.check_not_run(&target, &id).await?;
+        if action == ContainerAction::Start
+            && call.repeat
+            && !planted(Mutant::RunsTwice)
+            && let Some(answer) = self.start_before(&target, &id).await?
+        {
+            return Ok(answer);
         }
         let before = self.last_start(&target.address, &id);
         let response = self
@@ -93,27 +97,36 @@ impl Api {
         Ok(response)
     }
 
-    /// Before a start is repeated: a container that has run and ended may have done so at the first attempt, and would run
-    /// a second time. One that runs is told to (304), one that never ran is started.
-    async fn check_not_run(&self, target: &Target, id: &str) -> Result<(), ApiError> {
+    /// What an earlier attempt at a start has come to, as far as that shows; `None` if the container never ran, and is to
+    /// be started. One that runs is not asked to: it may have ended by then, and would run a second time.
+    async fn start_before(
+        &self,
+        target: &Target,
+        id: &str,
+    ) -> Result<Option<Response<Body>>, ApiError> {
         let path = format!("/containers/{id}/json");
         let (status, text) = self.ask(target, &path, "", INSPECT_BYTES_MAX).await?;
         match status {
-            StatusCode::NOT_FOUND => return Ok(()),
+            StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::OK => {}
             _ => return Err(unusable(target, &format!("GET {path} answered {status}"))),
         }
-        let has_ended = has_ended(&text).map_err(|error| unusable(target, &error.to_string()))?;
-        if !has_ended {
-            return Ok(());
+        match run_of(&text).map_err(|error| unusable(target, &error.to_string()))? {
+            Run::Never => Ok(None),
+            Run::Now => {
+                self.fleet.refresh_container(&target.address, id).await;
+                let mut answer = Response::new(body::empty());
+                *answer.status_mut() = StatusCode::NOT_MODIFIED;
+                Ok(Some(answer))
+            }
+            Run::Ended => Err(ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                format!(
+                    "the primary changed, and container {id} has run and ended; it is not known whether because of \
+                     this start or before it. Check with `docker inspect {id}` before you repeat it"
+                ),
+            )),
         }
-        Err(ApiError::new(
-            StatusCode::BAD_GATEWAY,
-            format!(
-                "the primary changed, and container {id} has run and ended; it is not known whether because of this \
-                 start or before it. Check with `docker inspect {id}` before you repeat it"
-            ),
-        ))
     }
 
     /// Waits until the view shows a later start than `before`. The event of a start has most often made the manager read
@@ -255,8 +268,14 @@ fn unusable(target: &Target, error: &str) -> ApiError {
     )
 }
 
-/// Whether an inspected container has run and does not run any more.
-fn has_ended(text: &[u8]) -> serde_json::Result<bool> {
+/// Whether an inspected container has run.
+enum Run {
+    Never,
+    Now,
+    Ended,
+}
+
+fn run_of(text: &[u8]) -> serde_json::Result<Run> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Inspected {
@@ -269,7 +288,11 @@ fn has_ended(text: &[u8]) -> serde_json::Result<bool> {
         started_at: String,
     }
     let Inspected { state } = serde_json::from_slice(text)?;
-    Ok(!state.running && human::parse_time(&state.started_at).is_some())
+    Ok(match human::parse_time(&state.started_at) {
+        _ if state.running => Run::Now,
+        Some(_) => Run::Ended,
+        None => Run::Never,
+    })
 }
 
 /// Adds `Node` and puts the engine's address where a port is published on all of its interfaces.

@@ -92,11 +92,6 @@ impl Api {
                 Err(ApiError::Refused(status, message)) => Finished::Refused(status, message),
                 Err(ApiError::NotDispatched(_)) => Finished::NotDispatched,
             };
-            if let (Finished::Engine(_, StatusCode::CREATED, _), Some(epoch)) =
-                (&finished, plan.epoch)
-            {
-                under_way.api.made().remember(&plan.id, epoch);
-            }
             drop(under_way);
             sender.send_replace(Some(finished));
         };
@@ -121,6 +116,10 @@ impl Api {
             && let Some(id) = id_in(text)
         {
             self.see(target, plan, &id).await?;
+            // What an earlier epoch has made and this one only found is no double of itself.
+            if let Some(epoch) = plan.epoch {
+                self.made().remember(&plan.id, epoch);
+            }
         }
         Ok(finished)
     }

@@ -19,8 +19,8 @@ use crate::http::body;
 /// Creates that are remembered.
 const MADE_MAX: usize = 10_000;
 
-/// The newest creates that this manager acknowledged, with their epochs: what they made may be gone when a former
-/// attempt arrives.
+/// The newest containers that this manager made, by the IDs of their creates, with the epochs: they may be gone when a
+/// former attempt arrives.
 #[derive(Default)]
 pub(super) struct Made {
     epochs: BTreeMap<String, u64>,
@@ -41,8 +41,8 @@ impl Made {
 }
 
 impl Api {
-    /// The epoch in which this manager acknowledged the create of this ID.
-    fn made_in(&self, swarm_id: &str) -> Option<u64> {
+    /// The epoch in which this manager made the container of this ID.
+    pub(super) fn made_in(&self, swarm_id: &str) -> Option<u64> {
         self.made().epochs.get(swarm_id).copied()
     }
 

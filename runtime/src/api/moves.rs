@@ -64,9 +64,6 @@ impl Api {
             Finished::Refused(status, reason) => return Err(ApiError::new(status, reason)),
             Finished::NotDispatched => return Err(ApiError::NotDispatched(None)),
         };
-        if let Some(epoch) = plan.epoch {
-            self.made().remember(&plan.id, epoch);
-        }
         let (address, name) = {
             let cluster = self.fleet.cluster().read();
             let (engine, _) = cluster.container(&id)?;

@@ -105,6 +105,26 @@ async fn a_repetition_finds_what_the_view_has_not_seen_yet() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_epoch_made_is_not_taken_for_its_own_double() {
+    let rig = Rig::new(2).await;
+    // Made by the last primary, in epoch 6, and found by this one.
+    let labels = json!({SWARM_ID_LABEL: "r5", EPOCH_LABEL: "6"});
+    let body = json!({"Image": "alpine", "Labels": labels}).to_string();
+    let create = request("POST", "/v1.41/containers/create", &[], &body);
+    rig.client.send(&rig.addresses[1], create).await.unwrap();
+    let headers = [("test-id", "r5"), ("test-repeat", "1")];
+    let reply = rig
+        .send("POST", "/v1.41/containers/create", &headers, &body)
+        .await;
+    assert_eq!(reply.status, 201);
+    let cluster = rig.engines.cluster().read();
+    assert!(cluster.by_swarm_id("r5").is_some());
+    assert_eq!(cluster.doubles_of("r5", rig.api.made_in("r5")), []);
+    drop(cluster);
+    rig.close().await;
+}
+
+#[tokio::test]
 async fn a_create_whose_answer_was_lost_finds_its_container() {
     let rig = Rig::new(1).await;
     rig.doubles[0].set_faults(|faults| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Value, json};
 use swarm_core::address::{HostPort, ListenAddress};
-use swarm_core::cluster::SWARM_ID_LABEL;
+use swarm_core::cluster::{EPOCH_LABEL, SWARM_ID_LABEL};
 use swarm_core::config::Limits;
 use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::EngineOptions;

@@ -97,6 +97,13 @@ async fn a_repeated_start_runs_nothing_a_second_time() {
             .await;
         assert_eq!(reply.status, status, "{reply:?}");
     }
+    // Two of the short one and one of the long one: what runs is not asked to, it might have ended by then.
+    let asked = rig.doubles[0].requests();
+    assert_eq!(
+        asked.get("POST /containers/{}/start"),
+        Some(&3),
+        "{asked:?}"
+    );
     rig.close().await;
 }
 
