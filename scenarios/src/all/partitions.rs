@@ -97,7 +97,7 @@ fn of_the_store() -> Scripts {
             .stores(1)
             .engines(1)
             .clients(0, 0)
-            .keepers(8)
+            .keepers(32)
             .pace(20.ms())
             .latency(1.ms(), 2.ms())
             .at(1.secs())
