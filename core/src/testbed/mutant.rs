@@ -51,8 +51,6 @@ pub enum Mutant {
     ForgetsKeys,
     /// What a create left behind that arrived after its repetition is not removed.
     KeepsDoubles,
-    /// A start that comes again starts a container that has run and ended.
-    RunsTwice,
     /// What an engine had is moved as soon as it does not answer.
     MovesAtOnce,
     /// A manager moves containers also when it is no longer the primary.
@@ -87,7 +85,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every planted bug.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 39] = [
         Self::LeaseFromAnswer,
         Self::IgnoresConflict,
         Self::LateAnswersCount,
@@ -112,7 +110,6 @@ impl Mutant {
         Self::RepeatsOnce,
         Self::ForgetsKeys,
         Self::KeepsDoubles,
-        Self::RunsTwice,
         Self::MovesAtOnce,
         Self::ReschedulesOutsideLease,
         Self::LiesAboutOutcome,

@@ -8,7 +8,7 @@ use crate::plan::{
 };
 
 /// Every planted bug that breaks a promise.
-pub const QUARRIES: [Quarry; 39] = [
+pub const QUARRIES: [Quarry; 38] = [
     lab(
         Mutant::LeaseFromAnswer,
         10,
@@ -126,14 +126,6 @@ pub const QUARRIES: [Quarry; 39] = [
             Mutant::KeepsDoubles,
             12,
             "what a create left behind that arrived after its repetition is not removed",
-        )
-    },
-    Quarry {
-        ground: starts_are_repeated_late,
-        ..world(
-            Mutant::RunsTwice,
-            12,
-            "a start that comes again starts a container that has run and ended",
         )
     },
     Quarry {
@@ -288,19 +280,6 @@ fn changes_under_load(seed: u64) -> Plan {
         faults: Fault::numbered(changes),
         ..Plan::default()
     }
-}
-
-/// In the world: the next primary serves when what the last one started has ended.
-fn starts_are_repeated_late(seed: u64) -> Plan {
-    let kill = Op::Kill {
-        host: Host::Primary,
-        guard: true,
-    };
-    let kills = [1_000, 7_000, 13_000].map(|at| (at, 3_000, kill.clone()));
-    let mut plan = one_engine(seed, 16, Fault::numbered(kills));
-    plan.workload.pace_ms = 20;
-    plan.knobs.latency_max_us = 20_000;
-    plan
 }
 
 /// In the world: changes that were let through wait for connections to an engine until the lease is over.
