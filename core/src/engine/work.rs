@@ -162,7 +162,7 @@ impl Work {
         true
     }
 
-    /// What was expected is there.
+    /// Puts what was expected into the queue, before all others.
     fn come(&mut self, object: &Object) {
         let waits = self.expected.iter().position(|(_, one)| one == object);
         if let Some(at) = waits {
@@ -213,9 +213,9 @@ impl Work {
 
     /// The next call to start, if there is one that may start at `now`.
     pub(super) fn next(&mut self, now: Mono, op: OpId) -> Option<(Object, Call)> {
-        while let Some(at) = self.expected.iter().position(|(until, _)| *until <= now) {
-            let (_, object) = self.expected.swap_remove(at);
-            self.queue.push_front(object);
+        let is_due = |(until, _): &&(Mono, Object)| *until <= now;
+        while let Some((_, object)) = self.expected.iter().find(is_due).cloned() {
+            self.come(&object);
         }
         loop {
             let at = self
