@@ -7,7 +7,7 @@
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
 use swarm_core::election::{ElectionConfig, Fence, Record};
 use swarm_models::consul::{Cluster, Options};
-use swarm_models::tokio_host::{TokioHost, serve_tcp};
+use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -26,14 +26,8 @@ async fn a_member_that_hangs_does_not_keep_a_manager_from_greeting_the_others() 
     ];
     listeners.sort_by_key(|listener| listener.local_addr().unwrap().port());
     let [hangs, leads] = listeners;
-    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
     let members = [&hangs, &leads].map(address);
-    let record = serde_json::to_vec(&record(&members)).unwrap();
-    cluster.put("nodes/docker/swarm/lease", record);
-    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
-        .await
-        .unwrap();
-    let _peers = start(store.to_string().parse().unwrap());
+    let (_peers, _stop) = beside(&record(&members)).await;
 
     let (mut hanging, _) = hangs.accept().await.unwrap();
     assert!(
@@ -54,14 +48,7 @@ async fn a_member_that_hangs_does_not_keep_a_manager_from_greeting_the_others() 
 
 #[tokio::test]
 async fn certificates_say_whose_headers_are_believed() {
-    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
-    let members = ["b:4000".parse().unwrap()];
-    let record = serde_json::to_vec(&record(&members)).unwrap();
-    cluster.put("nodes/docker/swarm/lease", record);
-    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
-        .await
-        .unwrap();
-    let peers = start(store.to_string().parse().unwrap());
+    let (peers, _stop) = beside(&record(&["b:4000".parse().unwrap()])).await;
     let mut views = peers.elector.view();
     views.wait_for(|view| view.cluster.is_some()).await.unwrap();
     let peer = |identity| Peer {
@@ -87,16 +74,11 @@ async fn certificates_say_whose_headers_are_believed() {
 
 #[tokio::test]
 async fn only_managers_are_promised_anything() {
-    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
     let record = Record {
         failsafe: true,
         ..record(&["127.0.0.1:4".parse().unwrap(), "b:4000".parse().unwrap()])
     };
-    cluster.put("nodes/docker/swarm/lease", record.to_bytes());
-    let (store, _stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
-        .await
-        .unwrap();
-    let peers = start(store.to_string().parse().unwrap());
+    let (peers, _stop) = beside(&record).await;
     let mut views = peers.elector.view();
     views.wait_for(|view| view.cluster.is_some()).await.unwrap();
     let ask = async |text: &str, identity| {
@@ -120,6 +102,16 @@ async fn only_managers_are_promised_anything() {
     for hostile in ["", "{}", &question[1..], &" ".repeat(10_000)] {
         assert_eq!(ask(hostile, Identity::Manager).await.0, 400, "{hostile}");
     }
+}
+
+/// A manager beside a store that holds `record`, as long as the handle lives.
+async fn beside(record: &Record) -> (Arc<Peers>, StopHandle) {
+    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+    cluster.put("nodes/docker/swarm/lease", record.to_bytes());
+    let (store, stop) = serve_tcp("127.0.0.1:0", Arc::new(cluster.server(0)))
+        .await
+        .unwrap();
+    (start(store.to_string().parse().unwrap()), stop)
 }
 
 fn start(store: HostPort) -> Arc<Peers> {
