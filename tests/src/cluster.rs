@@ -1,20 +1,20 @@
 //! What several managers say of themselves at `/_swarm/status`, and waiting until they agree.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use swarm::manager::status::ManagerStatus;
 
+use crate::http::Server;
 use crate::manager::Manager;
 use crate::{http as client, wait};
 
-/// Asks the manager at `address` for its status.
+/// Asks the manager at `server` for its status.
 ///
 /// # Errors
 /// When it does not answer, or with something else.
-pub async fn status(address: SocketAddr) -> Result<ManagerStatus> {
-    let answer = client::get(address, "/_swarm/status").await?.success()?;
+pub async fn status(server: impl Into<Server>) -> Result<ManagerStatus> {
+    let answer = client::get(server, "/_swarm/status").await?.success()?;
     serde_json::from_slice(&answer.body).with_context(|| answer.text())
 }
 
@@ -32,7 +32,7 @@ pub async fn settled(
     let agreed = wait::until("the managers agree", limit, async || {
         let mut all = Vec::new();
         for manager in managers {
-            match status(manager.address()).await {
+            match status(manager.server()).await {
                 Ok(status) => all.push(status),
                 Err(error) => {
                     last = format!("{}: {error:#}", manager.address());

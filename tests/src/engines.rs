@@ -7,7 +7,7 @@
 mod image;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use swarm::tls::ClientTls;
 use tokio::task::JoinSet;
 
+use crate::certs::Certificates;
+use crate::http::Server;
 use crate::process::freeze;
 use crate::scratch::{Scratch, control_group};
 use crate::{http as client, ports, wait};
@@ -62,16 +64,7 @@ pub struct EngineOptions {
     /// More arguments for `dockerd`.
     pub arguments: Vec<String>,
     /// Set to serve with TLS and to let in only who has a certificate.
-    pub certs: Option<Certs>,
-}
-
-/// Directories with a `ca.pem`, `cert.pem` and `key.pem` each.
-#[derive(Clone, Debug)]
-pub struct Certs {
-    /// What the engine shows.
-    pub engine: PathBuf,
-    /// What the fixture shows to it.
-    pub client: PathBuf,
+    pub certs: Option<Arc<Certificates>>,
 }
 
 /// A Docker Engine. Dropping it powers it off and removes its data.
@@ -135,8 +128,8 @@ impl Engine {
                 .into_iter()
                 .map(|label| format!("--label={label}")),
         );
-        arguments.extend(daemon_tls(options.certs.as_ref()));
-        let tls = options.certs.map(|certs| client::tls(&certs.client));
+        arguments.extend(daemon_tls(options.certs.as_deref()));
+        let tls = options.certs.map(|certs| certs.client());
         let mut engine = Self {
             name,
             address,
@@ -263,10 +256,11 @@ impl Engine {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<client::Answer> {
-        match &self.tls {
-            None => client::send(self.address, request).await,
-            Some(tls) => client::send_tls(self.address, request, tls).await,
-        }
+        let server = Server {
+            address: self.address,
+            tls: self.tls.clone(),
+        };
+        client::send(server, request).await
     }
 
     async fn import_image(&self) -> Result<()> {
@@ -368,12 +362,13 @@ impl fmt::Debug for Engine {
 }
 
 /// The daemon's flags.
-fn daemon_tls(certs: Option<&Certs>) -> Vec<String> {
-    let Some(Certs { engine, .. }) = certs else {
+fn daemon_tls(certs: Option<&Certificates>) -> Vec<String> {
+    let Some(certs) = certs else {
         // Said aloud: newer versions wait 15 s before they serve without TLS unless it is meant.
         return vec!["--tls=false".to_owned()];
     };
-    let file = |flag: &str, name: &str| format!("--{flag}={}", engine.join(name).display());
+    let file =
+        |flag: &str, name: &str| format!("--{flag}={}", certs.file("engine", name).display());
     vec![
         "--tlsverify".to_owned(),
         file("tlscacert", "ca.pem"),

@@ -96,7 +96,7 @@ impl Fault {
             Self::KillGroup => victim.process.signal_group(Signal::KILL)?,
             Self::StopGroup => victim.process.signal_group(Signal::STOP)?,
             Self::StepDown => {
-                let answer = client::post(victim.address(), "/_swarm/step-down").await?;
+                let answer = client::post(victim.server(), "/_swarm/step-down").await?;
                 answer.success()?;
             }
             Self::StoreKill => {

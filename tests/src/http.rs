@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client: one connection per request, JSON, streams and upgrades.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,9 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use swarm::platform::{BoxIo, SharedPlatform, TokioPlatform};
+use swarm::platform::BoxIo;
 use swarm::tls::ClientTls;
 use swarm_core::address::HostPort;
-use swarm_core::tls::{TlsConfig, TlsFile, TlsIdentity};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -63,32 +62,47 @@ impl Answer {
     }
 }
 
-/// What trusts the `ca.pem` in `certs`, and shows the `cert.pem` with its `key.pem`.
-///
-/// # Errors
-/// When they cannot be used.
-pub fn tls(certs: &Path) -> Result<Arc<ClientTls>> {
-    let file = |name: &str| TlsFile {
-        flag: "the fixture's",
-        path: certs.join(name),
-    };
-    let config = TlsConfig {
-        ca: Some(file("ca.pem")),
-        identity: Some(TlsIdentity {
-            cert: file("cert.pem"),
-            key: file("key.pem"),
-        }),
-        ..TlsConfig::default()
-    };
-    let platform: SharedPlatform = Arc::new(TokioPlatform::new()?);
-    Ok(ClientTls::new(&platform, &config)?)
+/// Where to, and how to speak there.
+#[derive(Clone)]
+pub struct Server {
+    /// Its address.
+    pub address: SocketAddr,
+    /// With TLS, if there is something to go by.
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+impl From<SocketAddr> for Server {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.tls.is_some() { " with TLS" } else { "" };
+        write!(f, "{}{how}", self.address)
+    }
+}
+
+impl Server {
+    async fn connect(&self) -> Result<BoxIo> {
+        let stream = TcpStream::connect(self.address)
+            .await
+            .with_context(|| format!("connecting to {self}"))?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let to: HostPort = self.address.to_string().parse()?;
+        Ok(tls.connect(&to, Box::new(stream)).await?)
+    }
 }
 
 /// Sends a GET.
 ///
 /// # Errors
 /// When there is no whole answer within [`LIMIT`].
-pub async fn get(server: SocketAddr, path: &str) -> Result<Answer> {
+pub async fn get(server: impl Into<Server>, path: &str) -> Result<Answer> {
     send(server, request(Method::GET, path)?).await
 }
 
@@ -96,7 +110,7 @@ pub async fn get(server: SocketAddr, path: &str) -> Result<Answer> {
 ///
 /// # Errors
 /// When there is no whole answer within [`LIMIT`].
-pub async fn delete(server: SocketAddr, path: &str) -> Result<Answer> {
+pub async fn delete(server: impl Into<Server>, path: &str) -> Result<Answer> {
     send(server, request(Method::DELETE, path)?).await
 }
 
@@ -104,7 +118,7 @@ pub async fn delete(server: SocketAddr, path: &str) -> Result<Answer> {
 ///
 /// # Errors
 /// When there is no whole answer within [`LIMIT`].
-pub async fn post(server: SocketAddr, path: &str) -> Result<Answer> {
+pub async fn post(server: impl Into<Server>, path: &str) -> Result<Answer> {
     send(server, request(Method::POST, path)?).await
 }
 
@@ -112,7 +126,7 @@ pub async fn post(server: SocketAddr, path: &str) -> Result<Answer> {
 ///
 /// # Errors
 /// When there is no whole answer within [`LIMIT`].
-pub async fn post_json(server: SocketAddr, path: &str, body: &Value) -> Result<Answer> {
+pub async fn post_json(server: impl Into<Server>, path: &str, body: &Value) -> Result<Answer> {
     let mut request = request(Method::POST, path)?;
     request.headers_mut().insert(
         CONTENT_TYPE,
@@ -138,32 +152,10 @@ pub fn request(method: Method, path: &str) -> Result<Request<Full<Bytes>>> {
 ///
 /// # Errors
 /// When there is no whole answer within [`LIMIT`].
-pub async fn send(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer> {
+pub async fn send(server: impl Into<Server>, request: Request<Full<Bytes>>) -> Result<Answer> {
+    let server = server.into();
     let what = format!("{} {} to {server}", request.method(), request.uri());
-    let answer = open(server, request).await?;
-    read(&what, answer).await
-}
-
-/// As [`send`], with TLS.
-///
-/// # Errors
-/// When there is no whole answer within [`LIMIT`].
-pub async fn send_tls(
-    server: SocketAddr,
-    request: Request<Full<Bytes>>,
-    tls: &ClientTls,
-) -> Result<Answer> {
-    let what = format!(
-        "{} {} to {server} with TLS",
-        request.method(),
-        request.uri()
-    );
-    let answer = open_with(server, request, Some(tls)).await?;
-    read(&what, answer).await
-}
-
-async fn read(what: &str, answer: Response<Incoming>) -> Result<Answer> {
-    let (head, body) = answer.into_parts();
+    let (head, body) = open(server, request).await?.into_parts();
     let body = timeout(LIMIT, body.collect())
         .await
         .map_err(|_| anyhow!("{what}: body unfinished after {LIMIT:?}"))?;
@@ -181,47 +173,26 @@ async fn read(what: &str, answer: Response<Incoming>) -> Result<Answer> {
 ///
 /// # Errors
 /// When there is no head within [`LIMIT`].
-pub async fn open(server: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
-    open_with(server, request, None).await
-}
-
-/// As [`open`], with TLS if there is something to go by.
-///
-/// # Errors
-/// When there is no head within [`LIMIT`].
-pub async fn open_with(
-    server: SocketAddr,
+pub async fn open(
+    server: impl Into<Server>,
     mut request: Request<Full<Bytes>>,
-    tls: Option<&ClientTls>,
 ) -> Result<Response<Incoming>> {
+    let server = server.into();
     let what = format!("{} {} to {server}", request.method(), request.uri());
     if !request.headers().contains_key(HOST) {
-        request
-            .headers_mut()
-            .insert(HOST, server.to_string().parse().context("host")?);
+        let host = server.address.to_string().parse().context("host")?;
+        request.headers_mut().insert(HOST, host);
     }
     let exchange = async {
-        let stream = TcpStream::connect(server)
-            .await
-            .with_context(|| format!("{what}: connecting"))?;
-        stream.set_nodelay(true)?;
-        let stream: BoxIo = match tls {
-            None => Box::new(stream),
-            Some(tls) => {
-                let to: HostPort = server.to_string().parse()?;
-                tls.connect(&to, Box::new(stream)).await?
-            }
-        };
+        let stream = server.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection.with_upgrades());
-        sender
-            .send_request(request)
-            .await
-            .with_context(|| what.clone())
+        anyhow::Ok(sender.send_request(request).await?)
     };
     timeout(LIMIT, exchange)
         .await
         .map_err(|_| anyhow!("{what}: no answer after {LIMIT:?}"))?
+        .with_context(|| what.clone())
 }
 
 /// Sends `request` with `Upgrade: protocol` and returns the raw stream after a 101.
@@ -256,9 +227,8 @@ pub async fn upgrade(
 }
 
 /// One connection that is kept for many requests, one after the other.
-#[derive(Debug)]
 pub struct Connection {
-    server: SocketAddr,
+    server: Server,
     sender: http1::SendRequest<Full<Bytes>>,
 }
 
@@ -267,12 +237,11 @@ impl Connection {
     ///
     /// # Errors
     /// When that fails.
-    pub async fn open(server: SocketAddr) -> Result<Self> {
-        let stream = timeout(LIMIT, TcpStream::connect(server))
+    pub async fn open(server: impl Into<Server>) -> Result<Self> {
+        let server = server.into();
+        let stream = timeout(LIMIT, server.connect())
             .await
-            .map_err(|_| anyhow!("no connection to {server} after {LIMIT:?}"))?
-            .with_context(|| format!("connecting to {server}"))?;
-        stream.set_nodelay(true)?;
+            .map_err(|_| anyhow!("no connection to {server} after {LIMIT:?}"))??;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { server, sender })
@@ -289,9 +258,10 @@ impl Connection {
     /// When there is no whole answer within [`LIMIT`].
     pub async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer> {
         let what = format!("{} {} to {}", request.method(), request.uri(), self.server);
-        request
-            .headers_mut()
-            .insert(HOST, self.server.to_string().parse().context("host")?);
+        request.headers_mut().insert(
+            HOST,
+            self.server.address.to_string().parse().context("host")?,
+        );
         let exchange = async {
             self.sender.ready().await?;
             let (head, body) = self.sender.send_request(request).await?.into_parts();

@@ -8,6 +8,7 @@
 )]
 
 pub mod agent;
+pub mod certs;
 pub mod cluster;
 pub mod docker;
 pub mod engines;
@@ -22,5 +23,4 @@ pub mod real;
 pub mod scratch;
 pub mod servers;
 pub mod store;
-
 pub mod wait;

@@ -1,15 +1,18 @@
 //! The `swarm` binary, as users run it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use swarm::tls::ClientTls;
 use tokio::sync::OnceCell;
 
+use crate::http::Server;
 use crate::process::{Process, Streams};
-use crate::scratch::Scratch;
 use crate::{http as client, ports, wait};
 
 /// Names a `swarm` binary to test instead of the one built from this checkout.
@@ -19,13 +22,20 @@ const BINARY: &str = "SWARM_TEST_BINARY";
 static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
 
 /// A `swarm manage` process in a process group of its own. Dropping it ends the group.
-#[derive(Debug)]
 pub struct Manager {
     /// The process: signals, log lines, exit status.
     pub process: Process,
     address: SocketAddr,
     arguments: Vec<String>,
     streams: Streams,
+    /// How its API is spoken to.
+    tls: Option<Arc<ClientTls>>,
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Manager({})", self.server())
+    }
 }
 
 impl Manager {
@@ -77,9 +87,28 @@ impl Manager {
             address,
             arguments,
             streams,
+            tls,
         } = self;
         drop(process);
-        Self::start(address, arguments, streams).await
+        let started = Self::start(address, arguments, streams).await?;
+        Ok(Self { tls, ..started })
+    }
+
+    /// From now on it is spoken to with TLS, which `arguments` made it expect.
+    #[must_use]
+    pub fn spoken_to_with(self, tls: Arc<ClientTls>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Where its API listens, and how it is spoken to.
+    pub fn server(&self) -> Server {
+        Server {
+            address: self.address,
+            tls: self.tls.clone(),
+        }
     }
 
     /// Where its API listens; what to put into `DOCKER_HOST`, and what it advertises.
@@ -94,7 +123,7 @@ impl Manager {
     pub async fn wait_listening(&self, limit: Duration) -> Result<()> {
         let what = format!("manager {} answers", self.address);
         let answers = wait::until(&what, limit, async || {
-            client::get(self.address, "/_ping")
+            client::get(self.server(), "/_ping")
                 .await
                 .ok()
                 .filter(|answer| answer.status.is_success())
@@ -114,21 +143,9 @@ impl Manager {
             address,
             arguments,
             streams,
+            tls: None,
         })
     }
-}
-
-/// A directory with what `swarm certs init` makes: a CA, and certificates in `manager`, `engine` and `client`.
-///
-/// # Errors
-/// When it cannot be made.
-pub async fn certificates() -> Result<Scratch> {
-    let certs = Scratch::new("certs")?;
-    let mut command = command().await?;
-    command.args(["certs", "init", "--dir"]).arg(certs.path());
-    let made = command.output()?;
-    ensure!(made.status.success(), "{made:?}");
-    Ok(certs)
 }
 
 /// The `swarm` command without arguments, with no `SWARM_*` of ours in its environment.

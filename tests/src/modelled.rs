@@ -9,9 +9,11 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::Full;
 use swarm_core::time::{Wall, nanos};
+use swarm_models::Service;
 use swarm_models::engine::{Engine, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
+use crate::certs::Certificates;
 use crate::store::Store;
 use crate::{http as client, ports};
 
@@ -30,12 +32,24 @@ impl ModelledEngine {
     /// # Errors
     /// When its port is taken.
     pub async fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, None).await
+    }
+
+    /// As [`ModelledEngine::start`]; with certificates, it speaks TLS and asks for those of its clients.
+    ///
+    /// # Errors
+    /// When its port is taken, or the certificates cannot be used.
+    pub async fn start_with(name: &str, certs: Option<&Certificates>) -> Result<Self> {
         let mut options = Options::new(name);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         options.clock = Wall(nanos(since));
         let engine = Engine::new(Arc::new(TokioHost::new()), options);
         let address = ports::claim()?;
-        let (_, serving) = serve_tcp(&address.to_string(), engine.clone())
+        let mut service: Arc<dyn Service> = engine.clone();
+        if let Some(certs) = certs {
+            service = certs.guard(service)?;
+        }
+        let (_, serving) = serve_tcp(&address.to_string(), service)
             .await
             .with_context(|| format!("serving the modelled engine {name} at {address}"))?;
         Ok(Self {

@@ -1,9 +1,11 @@
 //! The store of a bench: the one its command line names.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
+use crate::certs::Certificates;
 use crate::ensemble::{Ensemble, Kind};
 use crate::store::Store;
 
@@ -39,17 +41,21 @@ pub enum Servers {
 }
 
 impl Servers {
-    /// Starts `members` servers, empty.
+    /// Starts `members` servers, empty; with certificates, they are spoken to with TLS.
     ///
     /// # Errors
     /// When they are not installed, do not start, or cannot be as many.
-    pub async fn start(kind: StoreKind, members: usize) -> Result<Self> {
+    pub async fn start(
+        kind: StoreKind,
+        members: usize,
+        certs: Option<Arc<Certificates>>,
+    ) -> Result<Self> {
         match kind {
             StoreKind::Consul if members > 1 => bail!("--members: only of etcd and zk"),
-            StoreKind::Consul => Ok(Self::Consul(Store::start().await?)),
-            StoreKind::Ensemble(kind) if kind.is_here()? => {
-                Ok(Self::Ensemble(Ensemble::start(kind, members).await?))
-            }
+            StoreKind::Consul => Ok(Self::Consul(Store::start_with(certs).await?)),
+            StoreKind::Ensemble(kind) if kind.is_here()? => Ok(Self::Ensemble(
+                Ensemble::start_with(kind, members, certs).await?,
+            )),
             StoreKind::Ensemble(kind) => bail!("{kind:?} is not here"),
         }
     }

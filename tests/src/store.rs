@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
+use swarm_models::Service;
 use swarm_models::consul::{Cluster, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
+use crate::certs::Certificates;
 use crate::process::{Process, Streams};
 use crate::scratch::Scratch;
 use crate::{http as client, ports, real, wait};
@@ -26,13 +28,20 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// A store with one server. Dropping it stops it.
 pub struct Store {
     address: SocketAddr,
+    secure: Option<Secure>,
     kind: Kind,
+}
+
+/// How it is reached with TLS.
+struct Secure {
+    address: SocketAddr,
+    certs: Arc<Certificates>,
 }
 
 enum Kind {
     Double {
         cluster: Arc<Cluster>,
-        serving: Option<StopHandle>,
+        serving: Vec<StopHandle>,
     },
     Real(Box<RealConsul>),
 }
@@ -53,10 +62,19 @@ impl Store {
     /// # Errors
     /// When it does not answer in time.
     pub async fn start() -> Result<Self> {
-        match real_binary() {
-            Some(binary) => Self::start_real(binary).await,
-            None => Self::start_double().await,
-        }
+        Self::start_with(None).await
+    }
+
+    /// As [`Store::start`]; with certificates, clients are led to where they are served with TLS and asked for theirs.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub async fn start_with(certs: Option<Arc<Certificates>>) -> Result<Self> {
+        let kind = match real_binary() {
+            Some(binary) => Kind::real(binary)?,
+            None => Kind::double(),
+        };
+        Self::start_kind(kind, certs).await
     }
 
     /// Starts the double.
@@ -64,16 +82,7 @@ impl Store {
     /// # Errors
     /// When its port is taken.
     pub async fn start_double() -> Result<Self> {
-        let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
-        let mut store = Self {
-            address: ports::claim()?,
-            kind: Kind::Double {
-                cluster,
-                serving: None,
-            },
-        };
-        store.start_again().await?;
-        Ok(store)
+        Self::start_kind(Kind::double(), None).await
     }
 
     /// Starts the Consul at `binary`.
@@ -81,29 +90,36 @@ impl Store {
     /// # Errors
     /// When it does not elect itself in time; the message holds its output.
     pub async fn start_real(binary: PathBuf) -> Result<Self> {
-        let consul = RealConsul {
-            binary,
-            server: ports::claim()?,
-            gossip: ports::claim()?,
-            process: None,
-            data: Scratch::new("consul")?,
+        Self::start_kind(Kind::real(binary)?, None).await
+    }
+
+    async fn start_kind(kind: Kind, certs: Option<Arc<Certificates>>) -> Result<Self> {
+        let address = ports::claim()?;
+        let secure = match certs {
+            None => None,
+            Some(certs) => Some(Secure {
+                address: ports::claim()?,
+                certs,
+            }),
         };
         let mut store = Self {
-            address: ports::claim()?,
-            kind: Kind::Real(Box::new(consul)),
+            address,
+            secure,
+            kind,
         };
         store.start_again().await?;
         Ok(store)
     }
 
-    /// Where its HTTP API listens.
+    /// Where its HTTP API listens without TLS.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What to hand to `swarm manage`: `consul://ADDRESS/nodes`, as the multi-manager guide has it.
     pub fn discovery(&self) -> String {
-        format!("consul://{}/nodes", self.address)
+        let secure = self.secure.as_ref().map(|secure| secure.address);
+        format!("consul://{}/nodes", secure.unwrap_or(self.address))
     }
 
     /// The cluster behind the double, for its faults; `None` when the store is a real Consul.
@@ -118,7 +134,7 @@ impl Store {
     pub async fn stop(&mut self) {
         match &mut self.kind {
             Kind::Double { serving, .. } => {
-                if let Some(serving) = serving.take() {
+                for serving in serving.drain(..) {
                     serving.stop().await;
                 }
             }
@@ -155,18 +171,17 @@ impl Store {
     /// When it runs already or does not answer in time.
     pub async fn start_again(&mut self) -> Result<()> {
         let address = self.address;
+        let secure = self.secure.as_ref();
         match &mut self.kind {
-            Kind::Double {
-                serving: Some(_), ..
-            } => bail!("the store runs already"),
+            Kind::Double { serving, .. } if !serving.is_empty() => bail!("the store runs already"),
             Kind::Double { cluster, serving } => {
-                let server = Arc::new(cluster.server(0));
-                let (_, handle) = serve_tcp(&address.to_string(), server)
-                    .await
-                    .with_context(|| format!("serving the store double at {address}"))?;
-                *serving = Some(handle);
+                serving.push(serve(address, Arc::new(cluster.server(0))).await?);
+                if let Some(Secure { address, certs }) = secure {
+                    let server = certs.guard(Arc::new(cluster.server(0)))?;
+                    serving.push(serve(*address, server).await?);
+                }
             }
-            Kind::Real(consul) => consul.start(address)?,
+            Kind::Real(consul) => consul.start(address, secure)?,
         }
         self.wait_leading().await
     }
@@ -243,21 +258,58 @@ impl fmt::Debug for Store {
     }
 }
 
+impl Kind {
+    fn double() -> Self {
+        Self::Double {
+            cluster: Cluster::new(Arc::new(TokioHost::new()), Options::default()),
+            serving: Vec::new(),
+        }
+    }
+
+    fn real(binary: PathBuf) -> Result<Self> {
+        Ok(Self::Real(Box::new(RealConsul {
+            binary,
+            server: ports::claim()?,
+            gossip: ports::claim()?,
+            process: None,
+            data: Scratch::new("consul")?,
+        })))
+    }
+}
+
+async fn serve(address: SocketAddr, server: Arc<dyn Service>) -> Result<StopHandle> {
+    let (_, handle) = serve_tcp(&address.to_string(), server)
+        .await
+        .with_context(|| format!("serving the store double at {address}"))?;
+    Ok(handle)
+}
+
 impl RealConsul {
-    fn start(&mut self, address: SocketAddr) -> Result<()> {
+    fn start(&mut self, address: SocketAddr, secure: Option<&Secure>) -> Result<()> {
         if self.process.is_some() {
             bail!("the store runs already");
         }
+        let https = secure.map_or(-1, |secure| i32::from(secure.address.port()));
         let ports = json!({
             "http": address.port(), "server": self.server.port(), "serf_lan": self.gossip.port(),
-            "serf_wan": -1, "dns": -1, "grpc": -1, "https": -1,
+            "serf_wan": -1, "dns": -1, "grpc": -1, "https": https,
         });
-        let settings = json!({
+        let mut settings = json!({
             "ports": ports,
             "performance": {"raft_multiplier": 1},
             "disable_update_check": true,
             "log_level": "warn",
         });
+        if let Some(Secure { certs, .. }) = secure {
+            settings["verify_incoming_https"] = true.into();
+            for (key, name) in [
+                ("ca_file", "ca.pem"),
+                ("cert_file", "cert.pem"),
+                ("key_file", "key.pem"),
+            ] {
+                settings[key] = certs.file("engine", name).display().to_string().into();
+            }
+        }
         let file = self.data.path().join("settings.json");
         std::fs::write(&file, settings.to_string())
             .with_context(|| format!("writing {}", file.display()))?;

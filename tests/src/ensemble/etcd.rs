@@ -7,16 +7,24 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::Member;
+use crate::certs::Certificates;
 use crate::http as client;
 
-pub(super) fn command(members: &[Member], member: &Member) -> Command {
+pub(super) fn command(
+    members: &[Member],
+    member: &Member,
+    certs: Option<&Certificates>,
+) -> Command {
     let name = |member: &Member| format!("m{}", member.number);
     let peer = |member: &Member| format!("http://{}", member.peer);
     let cluster: Vec<String> = members
         .iter()
         .map(|member| format!("{}={}", name(member), peer(member)))
         .collect();
-    let clients = format!("http://{}", member.client);
+    let mut clients = format!("http://{}", member.client);
+    if certs.is_some() {
+        clients.push_str(&format!(",https://{}", member.secure));
+    }
     let mut command = Command::new("etcd");
     for (flag, value) in [
         ("--name", name(member)),
@@ -34,6 +42,14 @@ pub(super) fn command(members: &[Member], member: &Member) -> Command {
         ("--log-level", "warn".to_owned()),
     ] {
         command.arg(flag).arg(value);
+    }
+    if let Some(certs) = certs {
+        command
+            .arg("--cert-file")
+            .arg(certs.file("engine", "cert.pem"));
+        command
+            .arg("--key-file")
+            .arg(certs.file("engine", "key.pem"));
     }
     // The lock of classic Swarm is there.
     command.arg("--enable-v2=true");

@@ -2,7 +2,6 @@
 //! started again.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +16,10 @@ use swarm::tls::ClientTls;
 use swarm_core::config::DiscoveryConfig;
 use swarm_core::discovery::DiscoveryOptions;
 
+use crate::certs::Certificates;
 use crate::process::{Process, Streams};
 use crate::scratch::Scratch;
-use crate::{manager, ports, real, wait};
+use crate::{ports, real, wait};
 
 mod etcd;
 mod zookeeper;
@@ -71,9 +71,14 @@ impl Kind {
         }
     }
 
-    fn command(self, members: &[Member], member: &Member, certs: Option<&Path>) -> Result<Command> {
+    fn command(
+        self,
+        members: &[Member],
+        member: &Member,
+        certs: Option<&Certificates>,
+    ) -> Result<Command> {
         match self {
-            Self::Etcd => Ok(etcd::command(members, member)),
+            Self::Etcd => Ok(etcd::command(members, member, certs)),
             Self::ZooKeeper => zookeeper::command(members, member, certs),
         }
     }
@@ -92,8 +97,8 @@ impl Kind {
 pub struct Ensemble {
     kind: Kind,
     members: Vec<Member>,
-    /// What `swarm certs init` made, for servers that speak TLS.
-    certs: Option<Scratch>,
+    /// For servers that speak TLS.
+    certs: Option<Arc<Certificates>>,
 }
 
 /// One server.
@@ -103,7 +108,7 @@ pub(crate) struct Member {
     number: usize,
     /// Where clients are served.
     client: SocketAddr,
-    /// Where clients of ZooKeeper are served with TLS, if they are.
+    /// Where clients are served with TLS, if they are.
     secure: SocketAddr,
     /// Where the other servers reach it.
     peer: SocketAddr,
@@ -123,16 +128,16 @@ impl Ensemble {
         Self::start_with(kind, count, None).await
     }
 
-    /// Starts one server of ZooKeeper that clients reach by TLS only, with certificates on both sides.
+    /// As [`Ensemble::start`]; with certificates, clients are led to where they are served with TLS. ZooKeeper asks
+    /// them for certificates, etcd does not.
     ///
     /// # Errors
-    /// When it does not serve in time; the message holds its output.
-    pub async fn start_zookeeper_with_tls() -> Result<Self> {
-        let certs = manager::certificates().await?;
-        Self::start_with(Kind::ZooKeeper, 1, Some(certs)).await
-    }
-
-    async fn start_with(kind: Kind, count: usize, certs: Option<Scratch>) -> Result<Self> {
+    /// When they do not elect one in time; the message holds their output.
+    pub async fn start_with(
+        kind: Kind,
+        count: usize,
+        certs: Option<Arc<Certificates>>,
+    ) -> Result<Self> {
         let mut members = Vec::new();
         for number in 1..=count {
             members.push(Member {
@@ -169,22 +174,6 @@ impl Ensemble {
         format!("{}://{}/nodes", self.kind.scheme(), clients.join(","))
     }
 
-    /// The values of `--discovery-opt` that clients need.
-    pub fn options(&self) -> Vec<String> {
-        let own = |key: &str, name: &str| {
-            let certs = self.certs.as_ref()?.path().join("client");
-            Some(format!("{key}={}", certs.join(name).display()))
-        };
-        [
-            own("kv.cacertfile", "ca.pem"),
-            own("kv.certfile", "cert.pem"),
-            own("kv.keyfile", "key.pem"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
     /// Kills a server at once. What it holds stays.
     ///
     /// # Errors
@@ -205,7 +194,7 @@ impl Ensemble {
             "the server runs already"
         );
         let member = self.members.get(index).context("no such server")?;
-        let certs = self.certs.as_ref().map(Scratch::path);
+        let certs = self.certs.as_deref();
         let command = kind.command(&self.members, member, certs)?;
         let name = format!("{}-{}", kind.scheme(), member.number);
         let process = Process::spawn(&name, command, Streams::Pipes)?;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Member;
+use crate::certs::Certificates;
 
 /// Debian's; it names the others it needs.
 const JAR: &str = "/usr/share/java/zookeeper.jar";
@@ -50,7 +51,7 @@ pub(super) fn missing() -> Option<&'static str> {
 pub(super) fn command(
     members: &[Member],
     member: &Member,
-    certs: Option<&Path>,
+    certs: Option<&Certificates>,
 ) -> Result<Command> {
     let data = member.data.path().join("data");
     fs::create_dir_all(&data)?;
@@ -90,10 +91,10 @@ pub(super) fn command(
 }
 
 /// A second port. Clients show certificates, as is ZooKeeper's default.
-fn with_tls(member: &Member, certs: &Path) -> Result<String> {
-    let own = certs.join("engine");
-    let store = certs.join("zookeeper.pem");
-    let [key, cert] = ["key.pem", "cert.pem"].map(|name| fs::read_to_string(own.join(name)));
+fn with_tls(member: &Member, certs: &Certificates) -> Result<String> {
+    let store = member.data.path().join("zookeeper.pem");
+    let [key, cert] =
+        ["key.pem", "cert.pem"].map(|name| fs::read_to_string(certs.file("engine", name)));
     fs::write(&store, format!("{}{}", key?, cert?))?;
     Ok(format!(
         "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
@@ -103,7 +104,7 @@ fn with_tls(member: &Member, certs: &Path) -> Result<String> {
         member.secure.ip(),
         member.secure.port(),
         store.display(),
-        own.join("ca.pem").display(),
+        certs.file("engine", "ca.pem").display(),
     ))
 }
 

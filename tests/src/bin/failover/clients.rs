@@ -1,6 +1,5 @@
 //! The clients of a surviving replica, and what they saw.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use http::{Method, StatusCode};
 use serde_json::json;
-use swarm_tests::http::{self as client, Answer, Connection};
+use swarm_tests::http::{self as client, Answer, Connection, Server};
 use tokio::task::JoinHandle;
 
 /// Between two requests of one client.
@@ -36,11 +35,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// Lists containers on one connection; opens another only where the server closed it between two requests.
-    pub(crate) fn reads_kept(server: SocketAddr, expected: usize) -> Self {
+    pub(crate) fn reads_kept(server: Server, expected: usize) -> Self {
         Self::start(|samples, stop| async move {
             let mut connection = None;
             while !stop.load(Ordering::Relaxed) {
-                let answer = read_kept(&mut connection, server, expected).await;
+                let answer = read_kept(&mut connection, &server, expected).await;
                 push(&samples, answer.err(), None);
                 tokio::time::sleep(PAUSE).await;
             }
@@ -48,10 +47,10 @@ impl Client {
     }
 
     /// Lists containers, each time on a new connection.
-    pub(crate) fn reads_fresh(server: SocketAddr, expected: usize) -> Self {
+    pub(crate) fn reads_fresh(server: Server, expected: usize) -> Self {
         Self::start(move |samples, stop| async move {
             while !stop.load(Ordering::Relaxed) {
-                let answer = client::get(server, "/containers/json").await;
+                let answer = client::get(server.clone(), "/containers/json").await;
                 let checked = answer.and_then(|answer| check(&answer, expected));
                 push(&samples, checked.err(), None);
                 tokio::time::sleep(PAUSE).await;
@@ -60,11 +59,15 @@ impl Client {
     }
 
     /// Creates containers, each with a label of its own.
-    pub(crate) fn creates(server: SocketAddr) -> Self {
+    pub(crate) fn creates(server: Server) -> Self {
         Self::start(move |samples, stop| async move {
             while !stop.load(Ordering::Relaxed) {
                 let label = NEXT_CREATE.fetch_add(1, Ordering::Relaxed);
-                push(&samples, create(server, label).await.err(), Some(label));
+                push(
+                    &samples,
+                    create(server.clone(), label).await.err(),
+                    Some(label),
+                );
                 tokio::time::sleep(PAUSE * 3).await;
             }
         })
@@ -119,12 +122,12 @@ pub(crate) fn longest_gap(samples: &[Sample], fault: Instant) -> (Duration, Inst
 
 async fn read_kept(
     connection: &mut Option<Connection>,
-    server: SocketAddr,
+    server: &Server,
     expected: usize,
 ) -> Result<()> {
     let mut open = match connection.take() {
         Some(open) if !open.is_closed() => open,
-        Some(_) | None => Connection::open(server).await?,
+        Some(_) | None => Connection::open(server.clone()).await?,
     };
     let answer = open
         .send(client::request(Method::GET, "/containers/json")?)
@@ -148,7 +151,7 @@ fn check(answer: &Answer, expected: usize) -> Result<()> {
     Ok(())
 }
 
-async fn create(server: SocketAddr, label: u64) -> Result<()> {
+async fn create(server: Server, label: u64) -> Result<()> {
     let body = json!({"Image": "busybox", "Cmd": ["true"], "Labels": {LABEL: label.to_string()}});
     let answer = client::post_json(server, "/containers/create", &body).await?;
     ensure!(

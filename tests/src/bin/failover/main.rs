@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! cargo run --release -p swarm-tests --bin failover -- [--rounds 20] [--lease 2s] [--fault NAME]… [--json] [--logs]
-//!     [--store consul|etcd|zk] [--members 3]
+//!     [--store consul|etcd|zk] [--members 3] [--tls]
 //! ```
 //!
 //! Three managers, a store (a double of Consul, or a real one where `SWARM_TEST_CONSUL` names it; real etcd or ZooKeeper,
-//! of one server unless `--members` says more) and three modelled engines. Each round
+//! of one server unless `--members` says more) and three modelled engines; with `--tls` nobody speaks without certificates. Each round
 //! hits the primary or the store while two clients read through a replica that survives, one on a connection it keeps, one on a new
 //! connection each time, and a third creates containers. The gap is the longest time without a successful answer to a
 //! reader, counted from the fault; a mutation's gap likewise. Ends with 1 when a read failed, a create was lost or done

@@ -18,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) store: StoreKind,
     /// Servers of an ensemble.
     pub(crate) members: usize,
+    /// Everybody speaks TLS and shows a certificate.
+    pub(crate) tls: bool,
     /// Managers log all they can; rounds over their budget are told line by line.
     pub(crate) logs: bool,
 }
@@ -34,6 +36,7 @@ impl Options {
             logs: false,
             store: StoreKind::Consul,
             members: 1,
+            tls: false,
         };
         while let Some(flag) = arguments.next() {
             let mut value = || {
@@ -50,6 +53,7 @@ impl Options {
                 "--fault" => options.faults.push(value()?.parse()?),
                 "--store" => options.store = value()?.parse()?,
                 "--members" => options.members = value()?.parse().context("--members: 1 or 3")?,
+                "--tls" => options.tls = true,
                 "--json" => options.json = true,
                 "--logs" => options.logs = true,
                 _ => bail!(

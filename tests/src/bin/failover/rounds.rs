@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
+use swarm_tests::certs::Certificates;
 use swarm_tests::cluster::{self, status};
 use swarm_tests::fault::Fault;
+use swarm_tests::http::Server;
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::modelled::ModelledEngine;
 use swarm_tests::process::{Process, Streams};
@@ -19,6 +21,7 @@ use crate::clients::{Client, LABEL, Sample, longest_gap};
 use crate::options::Options;
 use crate::report::Creates;
 
+const MANAGERS: usize = 3;
 const ENGINES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long clients work before the fault, and after the new primary serves.
@@ -52,39 +55,32 @@ pub(crate) struct Outcome {
 impl Bench {
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let binary = manager::optimised_binary().await?;
-        let store = Servers::start(options.store, options.members).await?;
+        let certs = match options.tls {
+            true => Some(Certificates::new().await?),
+            false => None,
+        };
+        let store = Servers::start(options.store, options.members, certs.clone()).await?;
+        let certs = certs.as_deref();
+        let mut of_store = Vec::new();
+        for option in certs.map(Certificates::store_options).unwrap_or_default() {
+            of_store.extend(["--discovery-opt".to_owned(), option]);
+        }
+        let of_store: Vec<&str> = of_store.iter().map(String::as_str).collect();
         let (mut engines, mut agents) = (Vec::new(), Vec::new());
         for number in 1..=ENGINES {
-            let engine = ModelledEngine::start(&format!("node-{number}")).await?;
-            agents.push(agent::join(engine.address(), &store.discovery(), &[]).await?);
+            let engine = ModelledEngine::start_with(&format!("node-{number}"), certs).await?;
+            agents.push(agent::join(engine.address(), &store.discovery(), &of_store).await?);
             engines.push(engine);
         }
         eprintln!("{}, {}", binary.display(), store.discovery());
-        let mut arguments = vec!["--replication-ttl", &options.lease_text];
-        if options.logs {
-            arguments.push("--debug");
-        }
-        let mut managers = Vec::new();
-        for _ in 0..3 {
-            let manager =
-                Manager::replicated(&store.discovery(), &arguments, Streams::Pipes).await?;
-            manager.wait_listening(LIMIT).await?;
-            managers.push(manager);
-        }
+        let of_managers = certs.map(Certificates::manager_flags).unwrap_or_default();
+        let mut flags = vec!["--replication-ttl", &options.lease_text];
+        flags.extend(of_store);
+        flags.extend(of_managers.iter().map(String::as_str));
+        flags.extend(options.logs.then_some("--debug"));
+        let managers = start_managers(&store, &flags, certs).await?;
         let (primary, _) = cluster::settled(&managers, ENGINES, LIMIT).await?;
-        for _ in 0..ENGINES {
-            let body = json!({"Image": "busybox", "Cmd": ["sleep", "1000000"]});
-            let server = managers.get(primary).context("primary")?.address();
-            let created = client::post_json(server, "/containers/create", &body).await?;
-            let created = created.success()?.json()?;
-            let id = created
-                .get("Id")
-                .and_then(|id| id.as_str())
-                .context("no id")?;
-            client::post(server, &format!("/containers/{id}/start"))
-                .await?
-                .success()?;
-        }
+        run_one_for_each_engine(managers.get(primary).context("primary")?).await?;
         Ok(Self {
             managers,
             engines,
@@ -102,13 +98,13 @@ impl Bench {
         self.turn += 1;
         // One time the replica that clients use is the next primary, another time it is not.
         let observer = (victim + 1 + self.turn % 2) % self.managers.len();
-        let server = self.manager(observer)?.address();
-        self.wait_containers(server).await?;
+        let server = self.manager(observer)?.server();
+        self.wait_containers(&server).await?;
         let readers = [
-            Client::reads_kept(server, ENGINES),
-            Client::reads_fresh(server, ENGINES),
+            Client::reads_kept(server.clone(), ENGINES),
+            Client::reads_fresh(server.clone(), ENGINES),
         ];
-        let creator = Client::creates(server);
+        let creator = Client::creates(server.clone());
         tokio::time::sleep(LEAD).await;
         let before = Instant::now();
         for client in readers.iter().chain([&creator]) {
@@ -121,7 +117,7 @@ impl Bench {
         let victim_process = self.managers.get(victim).context("no such manager")?;
         let at = fault.strike(victim_process, &mut self.store).await?;
         wait::until("a primary", LIMIT, async || {
-            let now = status(server).await.ok()?;
+            let now = status(server.clone()).await.ok()?;
             let follows = fault.is_of_store() || now.epoch > epoch;
             (follows && now.primary.is_some()).then_some(())
         })
@@ -174,9 +170,9 @@ impl Bench {
     }
 
     /// A manager that came back lists the containers only once its view is warm.
-    async fn wait_containers(&self, server: std::net::SocketAddr) -> Result<()> {
+    async fn wait_containers(&self, server: &Server) -> Result<()> {
         wait::until("all containers are listed", LIMIT, async || {
-            let answer = client::get(server, "/containers/json").await.ok()?;
+            let answer = client::get(server.clone(), "/containers/json").await.ok()?;
             (answer.json().ok()?.as_array()?.len() == ENGINES).then_some(())
         })
         .await
@@ -272,6 +268,39 @@ impl Outcome {
     pub(crate) fn is_over(&self, budget: Duration) -> bool {
         self.read_gap > budget || !self.failed_reads.is_empty() || !self.failed_creates.is_empty()
     }
+}
+
+async fn start_managers(
+    store: &Servers,
+    flags: &[&str],
+    certs: Option<&Certificates>,
+) -> Result<Vec<Manager>> {
+    let mut managers = Vec::new();
+    for _ in 0..MANAGERS {
+        let mut manager = Manager::replicated(&store.discovery(), flags, Streams::Pipes).await?;
+        if let Some(certs) = certs {
+            manager = manager.spoken_to_with(certs.client()?);
+        }
+        manager.wait_listening(LIMIT).await?;
+        managers.push(manager);
+    }
+    Ok(managers)
+}
+
+async fn run_one_for_each_engine(primary: &Manager) -> Result<()> {
+    for _ in 0..ENGINES {
+        let body = json!({"Image": "busybox", "Cmd": ["sleep", "1000000"]});
+        let created = client::post_json(primary.server(), "/containers/create", &body).await?;
+        let created = created.success()?.json()?;
+        let id = created
+            .get("Id")
+            .and_then(|id| id.as_str())
+            .context("no id")?;
+        client::post(primary.server(), &format!("/containers/{id}/start"))
+            .await?
+            .success()?;
+    }
+    Ok(())
 }
 
 /// What happens after the measurement counts as failed or not, but not as a gap.

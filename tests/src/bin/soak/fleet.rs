@@ -35,7 +35,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) async fn start(options: &Options) -> Result<Self> {
         let binary = manager::optimised_binary().await?;
-        let store = Servers::start(options.store, options.members).await?;
+        let store = Servers::start(options.store, options.members, None).await?;
         println!("{}, {}", binary.display(), store.discovery());
         let engines = engines::start(options.engines).await?;
         let (mut agents, mut managers) = (Vec::new(), Vec::new());

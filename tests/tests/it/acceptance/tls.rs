@@ -1,20 +1,20 @@
 //! Nothing in clear text: clients, managers, engines and the store speak TLS, and everybody checks everybody.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
 use rustix::process::Signal;
 use serde_json::Value;
+use swarm_tests::certs::Certificates;
 use swarm_tests::docker::{self, Docker, Finished};
-use swarm_tests::engines::{Certs, Engine, EngineOptions, IMAGE};
-use swarm_tests::http::{self as client, Lines};
+use swarm_tests::engines::{Engine, EngineOptions, IMAGE};
+use swarm_tests::ensemble::Kind;
+use swarm_tests::http::{self as client, Lines, Server};
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::process::{Process, Streams};
-use swarm_tests::scratch::Scratch;
-use swarm_tests::{agent, ports, real, wait};
+use swarm_tests::servers::{Servers, StoreKind};
+use swarm_tests::{agent, wait};
 
 use super::world::{LIMIT, check_log};
 
@@ -25,89 +25,38 @@ struct House {
     managers: Vec<Manager>,
     agent: Process,
     _engine: Engine,
-    etcd: Etcd,
-    certs: Scratch,
-}
-
-/// A server that speaks TLS to its clients.
-struct Etcd {
-    client: SocketAddr,
-    _process: Process,
-    _data: Scratch,
-}
-
-impl Etcd {
-    async fn start(certs: &Scratch) -> Result<Self> {
-        let (client, peer) = (ports::claim()?, ports::claim()?);
-        let data = Scratch::new("etcd-tls")?;
-        let url = format!("https://{client}");
-        let own = certs.path().join("engine");
-        let mut command = Command::new("etcd");
-        command.arg("--data-dir").arg(data.path().join("data"));
-        command.arg("--cert-file").arg(own.join("cert.pem"));
-        command.arg("--key-file").arg(own.join("key.pem"));
-        command.args([
-            "--listen-client-urls",
-            &url,
-            "--advertise-client-urls",
-            &url,
-        ]);
-        command.args(["--listen-peer-urls", &format!("http://{peer}")]);
-        command.args(["--initial-advertise-peer-urls", &format!("http://{peer}")]);
-        command.args(["--initial-cluster", &format!("default=http://{peer}")]);
-        command.args(["--enable-v2=true", "--log-level", "info"]);
-        let process = Process::spawn("etcd with TLS", command, Streams::Pipes)?;
-        process
-            .wait_line("ready to serve client requests", LIMIT)
-            .await?;
-        Ok(Self {
-            client,
-            _process: process,
-            _data: data,
-        })
-    }
-
-    fn discovery(&self) -> String {
-        format!("etcd://{}/swarm", self.client)
-    }
+    store: Servers,
+    certs: Arc<Certificates>,
 }
 
 impl House {
-    async fn build() -> Result<Self> {
-        let certs = manager::certificates().await?;
-        let etcd = Etcd::start(&certs).await?;
+    async fn build(store: StoreKind) -> Result<Self> {
+        let certs = Certificates::new().await?;
+        let store = Servers::start(store, 1, Some(certs.clone())).await?;
         let engine = Engine::start(EngineOptions {
-            certs: Some(Certs {
-                engine: certs.path().join("engine"),
-                client: certs.path().join("client"),
-            }),
+            certs: Some(certs.clone()),
             ..EngineOptions::default()
         });
         let engine = engine.await?;
-        let ca = format!("kv.cacertfile={}", certs.path().join("ca.pem").display());
-        let options = ["--discovery-opt", &ca];
-        let agent = agent::join(engine.address(), &etcd.discovery(), &options).await?;
+        let of_store = certs.store_options();
+        let of_store: Vec<&str> = of_store
+            .iter()
+            .flat_map(|option| ["--discovery-opt", option])
+            .collect();
+        let agent = agent::join(engine.address(), &store.discovery(), &of_store).await?;
         agent.wait_line("Registered", LIMIT).await?;
         let mut house = Self {
             managers: Vec::new(),
             agent,
             _engine: engine,
-            etcd,
-            certs,
+            store,
+            certs: certs.clone(),
         };
-        let [cacert, cert, key] =
-            ["ca.pem", "cert.pem", "key.pem"].map(|name| house.file("manager", name));
-        let (cacert, cert, key) = (cacert.display(), cert.display(), key.display());
-        let flags = [
-            "--tlsverify".to_owned(),
-            format!("--tlscacert={cacert}"),
-            format!("--tlscert={cert}"),
-            format!("--tlskey={key}"),
-            format!("--discovery-opt={ca}"),
-        ];
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let own = certs.manager_flags();
+        let mut flags: Vec<&str> = own.iter().map(String::as_str).collect();
+        flags.extend(of_store);
         for _ in 0..MANAGERS {
-            let discovery = house.etcd.discovery();
+            let discovery = house.store.discovery();
             let manager = Manager::replicated(&discovery, &flags, Streams::Pipes).await?;
             manager
                 .process
@@ -116,10 +65,6 @@ impl House {
             house.managers.push(manager);
         }
         Ok(house)
-    }
-
-    fn file(&self, role: &str, name: &str) -> PathBuf {
-        self.certs.path().join(role).join(name)
     }
 
     /// What `swarm status` prints, with the variables that the docker command reads too.
@@ -175,7 +120,7 @@ impl House {
     ) -> Result<Finished> {
         let manager = self.managers.get(manager).context("no such manager")?;
         let [ca, cert, key] =
-            ["ca.pem", "cert.pem", "key.pem"].map(|name| self.file("client", name));
+            ["ca.pem", "cert.pem", "key.pem"].map(|name| self.certs.file("client", name));
         let files = [
             format!("--tlscacert={}", ca.display()),
             format!("--tlscert={}", cert.display()),
@@ -199,10 +144,27 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_works_through_a_replica_and_across_a_failover_with_tls_everywhere() -> Result<()> {
-    if !real::program("etcd")? {
+    if !Kind::Etcd.is_here()? {
         return Ok(());
     }
-    let mut house = House::build().await?;
+    docker_works_across_a_failover(StoreKind::Ensemble(Kind::Etcd)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_the_store_is_consul() -> Result<()> {
+    docker_works_across_a_failover(StoreKind::Consul).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn also_when_the_store_is_zookeeper() -> Result<()> {
+    if !Kind::ZooKeeper.is_here()? {
+        return Ok(());
+    }
+    docker_works_across_a_failover(StoreKind::Ensemble(Kind::ZooKeeper)).await
+}
+
+async fn docker_works_across_a_failover(store: StoreKind) -> Result<()> {
+    let mut house = House::build(store).await?;
     let primary = house.settled().await?;
     let replica = (primary + 1) % MANAGERS;
     for docker in docker::all()? {
@@ -261,28 +223,26 @@ async fn strangers_are_refused(house: &House, manager: usize) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_is_added_without_dropping_a_connection() -> Result<()> {
-    if !real::program("etcd")? {
-        return Ok(());
-    }
-    let house = House::build().await?;
+    let house = House::build(StoreKind::Consul).await?;
     let primary = house.settled().await?;
     let replica = (primary + 1) % MANAGERS;
     let address = house.managers.get(replica).context("no replica")?.address();
-    let tls = client::tls(&house.certs.path().join("client"))?;
+    let seen_by = |certs: &Certificates| {
+        let tls = Some(certs.client()?);
+        anyhow::Ok(Server { address, tls })
+    };
     let events = client::request(Method::GET, "/events")?;
-    let mut events = Lines::new(client::open_with(address, events, Some(&tls)).await?);
+    let mut events = Lines::new(client::open(seen_by(&house.certs)?, events).await?);
 
-    let spare = manager::certificates().await?;
+    let spare = Certificates::new().await?;
     // It trusts these managers; they do not know it yet.
     std::fs::copy(
-        house.file("client", "ca.pem"),
-        spare.path().join("client/ca.pem"),
+        house.certs.file("client", "ca.pem"),
+        spare.file("client", "ca.pem"),
     )?;
-    let stranger = client::tls(&spare.path().join("client"))?;
-    let ping = || client::request(Method::GET, "/_ping");
-    let refused = client::send_tls(address, ping()?, &stranger).await;
+    let refused = client::get(seen_by(&spare)?, "/_ping").await;
     ensure!(refused.is_err(), "{refused:?}");
-    let file = house.file("manager", "ca.pem");
+    let file = house.certs.file("manager", "ca.pem");
     let other = std::fs::read_to_string(spare.path().join("ca.pem"))?;
     std::fs::write(&file, std::fs::read_to_string(&file)? + &other)?;
     for manager in &house.managers {
@@ -290,7 +250,7 @@ async fn a_ca_is_added_without_dropping_a_connection() -> Result<()> {
         let told = "New certificates are in use";
         manager.process.wait_line(told, LIMIT).await?;
     }
-    let answer = client::send_tls(address, ping()?, &stranger).await?;
+    let answer = client::get(seen_by(&spare)?, "/_ping").await?;
     ensure!(answer.status.is_success(), "{answer:?}");
 
     let docker = docker::newest()?;

@@ -30,31 +30,17 @@ async fn a_cluster_on_zookeeper_elects_serves_and_fails_over() -> Result<()> {
     elects_serves_and_fails_over(Ensemble::start(Kind::ZooKeeper, 1).await?).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_on_zookeeper_with_tls_elects_serves_and_fails_over() -> Result<()> {
-    if !Kind::ZooKeeper.is_here()? {
-        return Ok(());
-    }
-    elects_serves_and_fails_over(Ensemble::start_zookeeper_with_tls().await?).await
-}
-
 async fn elects_serves_and_fails_over(store: Ensemble) -> Result<()> {
-    let options = store.options();
-    let options = options
-        .iter()
-        .map(|option| format!("--discovery-opt={option}"));
-    let options: Vec<String> = options.collect();
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let mut engines = Vec::new();
     let mut agents = Vec::new();
     for number in 1..=ENGINES {
         let engine = ModelledEngine::start(&format!("node-{number}")).await?;
-        agents.push(agent::join(engine.address(), &store.discovery(), &options).await?);
+        agents.push(agent::join(engine.address(), &store.discovery(), &[]).await?);
         engines.push(engine);
     }
     let mut managers = Vec::new();
     for _ in 0..3 {
-        let manager = Manager::replicated(&store.discovery(), &options, Streams::Pipes).await?;
+        let manager = Manager::replicated(&store.discovery(), &[], Streams::Pipes).await?;
         manager.wait_listening(LIMIT).await?;
         managers.push(manager);
     }

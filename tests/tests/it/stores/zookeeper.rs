@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use swarm::store::{Cursor, StoreError};
 use swarm_core::address::HostPort;
 use swarm_core::election::{Reading, SwapOutcome};
+use swarm_tests::certs::Certificates;
 use swarm_tests::ensemble::{Ensemble, Kind};
-use swarm_tests::{manager, wait};
+use swarm_tests::wait;
 
 use super::{epoch, open, record, swapped};
 
@@ -144,8 +145,9 @@ async fn with_tls_server_and_client_are_checked() -> Result<()> {
     if !Kind::ZooKeeper.is_here()? {
         return Ok(());
     }
-    let mut servers = Ensemble::start_zookeeper_with_tls().await?;
-    let options = servers.options();
+    let certs = Certificates::new().await?;
+    let mut servers = Ensemble::start_with(Kind::ZooKeeper, 1, Some(certs.clone())).await?;
+    let options = certs.store_options();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let store = open(&servers.discovery(), &options)?;
     let first = swapped(store.swap_lease(None, &record(1, "n1")).await)?;
@@ -170,7 +172,7 @@ async fn with_tls_server_and_client_are_checked() -> Result<()> {
     let plain = open(&servers.discovery(), &[])?;
     ensure!(plain.verify_lease().await.is_err(), "without TLS");
     // A server of another CA.
-    let others = manager::certificates().await?;
+    let others = Certificates::new().await?;
     let ca = format!("kv.cacertfile={}", others.path().join("ca.pem").display());
     let stranger = open(&servers.discovery(), &[&ca])?;
     let refused = stranger.verify_lease().await.err().context("not refused")?;
