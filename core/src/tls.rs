@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A file in PEM, and who named it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TlsFile {
     /// The flag or option, for messages.
     pub flag: &'static str,

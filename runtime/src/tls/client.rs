@@ -11,7 +11,7 @@ use swarm_core::address::HostPort;
 use swarm_core::tls::{TlsConfig, TlsFile};
 use tokio_rustls::TlsConnector;
 
-use super::files::{Made, Own, Reloading, Texts, pair, revoked, roots, unusable};
+use super::files::{Made, Own, Reloading, Texts, due, pair, revoked, roots, unusable};
 use super::keeper::Kept;
 use super::verify::{Anybody, ManagersOnly};
 use super::{Calendar, TlsError, VERSIONS, alpn, provider};
@@ -157,5 +157,6 @@ fn make(
     Ok(Made {
         value: Arc::new(value),
         certificate,
+        lists: due(texts, config.revoked.as_ref())?,
     })
 }

@@ -13,9 +13,10 @@ use rustls::server::VerifierBuilderError;
 use swarm_core::time::Wall;
 use swarm_core::tls::{TlsFile, TlsIdentity};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
 
-use super::keeper::{Certificate, Kept};
+use super::keeper::{Certificate, Kept, RevocationList};
 use super::{MANAGER_URI, TlsError};
 
 /// A bundle of public CAs is a quarter of a mebibyte, a list of 100,000 revoked certificates some four.
@@ -99,6 +100,28 @@ pub(super) fn revoked(
     }
 }
 
+/// When each of the lists in a file should have been replaced. RFC 5280, section 5.1.2.5, asks CAs to say so.
+pub(super) fn due(texts: &Texts, file: Option<&TlsFile>) -> Result<Vec<RevocationList>, TlsError> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let mut due = Vec::new();
+    for list in revoked(texts, Some(file))? {
+        let (_, parsed) = CertificateRevocationList::from_der(&list)
+            .map_err(|cause| TlsError::revoked(file, cause))?;
+        due.extend(parsed.next_update().map(|next| RevocationList {
+            file: file.clone(),
+            next: wall(next),
+        }));
+    }
+    Ok(due)
+}
+
+fn wall(time: ASN1Time) -> Wall {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+    Wall(seconds.saturating_mul(1_000_000_000))
+}
+
 /// Why there is no verifier: the CAs were looked at before, so that it is the lists, if there are any.
 pub(super) fn unusable(file: Option<&TlsFile>) -> impl FnOnce(VerifierBuilderError) -> TlsError {
     move |cause| match file {
@@ -123,10 +146,9 @@ impl Own {
         let leaf = chain.first().map(AsRef::as_ref).unwrap_or_default();
         let (_, parsed) = X509Certificate::from_der(leaf)
             .map_err(|cause| TlsError::certificate(&identity.cert, cause))?;
-        let ends = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
         let certificate = Certificate {
             file: identity.cert.clone(),
-            ends: Wall(ends.saturating_mul(1_000_000_000)),
+            ends: wall(parsed.validity().not_after),
         };
         let is_manager = is_manager(leaf);
         Ok(Self {
@@ -164,6 +186,7 @@ pub(super) fn pair(identity: &TlsIdentity) -> impl FnOnce(rustls::Error) -> TlsE
 pub(super) struct Made<T> {
     pub(super) value: T,
     pub(super) certificate: Option<Certificate>,
+    pub(super) lists: Vec<RevocationList>,
 }
 
 type Make<T> = dyn Fn(&Texts) -> Result<Made<T>, TlsError> + Send + Sync;
@@ -213,5 +236,9 @@ impl<T: Send + Sync> Kept for Reloading<T> {
 
     fn certificate(&self) -> Option<Certificate> {
         self.live.load().made.certificate.clone()
+    }
+
+    fn lists(&self) -> Vec<RevocationList> {
+        self.live.load().made.lists.clone()
     }
 }

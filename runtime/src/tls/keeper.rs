@@ -25,12 +25,23 @@ pub struct Certificate {
     pub ends: Wall,
 }
 
+/// A list of revoked certificates.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RevocationList {
+    /// The file it came from.
+    pub(super) file: TlsFile,
+    /// When its CA will have made the next one, at the latest.
+    pub(super) next: Wall,
+}
+
 /// What is made of files.
 pub(super) trait Kept: Send + Sync {
     /// Reads the files; whether new connections use something else now. After an error they use what they used before.
     fn look(&self) -> Result<bool, TlsError>;
     /// The certificate in use.
     fn certificate(&self) -> Option<Certificate>;
+    /// The lists in use.
+    fn lists(&self) -> Vec<RevocationList>;
 }
 
 enum Leg {
@@ -161,7 +172,7 @@ impl Keeper {
         }
     }
 
-    /// What to say of certificates that have ended, or are about to.
+    /// What to say of certificates that have ended, or are about to, and of lists that are too old.
     pub(super) fn ends_to_tell(&self) -> Vec<String> {
         let now = self.platform.wall();
         let tell = |Certificate { file, ends }: Certificate| {
@@ -180,7 +191,22 @@ impl Keeper {
                 None
             }
         };
-        self.certificates().into_iter().filter_map(tell).collect()
+        let certificates = self.certificates().into_iter().filter_map(tell);
+        let lists = self.lists().into_iter().filter(|list| list.next < now);
+        let overdue = |RevocationList { file, next }: RevocationList| {
+            let name = format!("The revocation list {} {}", file.flag, file.path.display());
+            format!(
+                "{name} should have been followed by another at {}: what was revoked since is still let in. Put the new \
+                 one in its place; it is read without a restart",
+                next.rfc3339()
+            )
+        };
+        certificates.chain(lists.map(overdue)).collect()
+    }
+
+    fn lists(&self) -> BTreeSet<RevocationList> {
+        let lists = self.legs.iter().flat_map(|leg| leg.kept().lists());
+        lists.collect()
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::files::{Made, Own, Reloading, Texts, is_manager, pair, revoked, roots, unusable};
+use super::files::{Made, Own, Reloading, Texts, due, is_manager, pair, revoked, roots, unusable};
 use super::keeper::Kept;
 use super::{Calendar, TlsError, VERSIONS, alpn, provider};
 use crate::platform::{BoxIo, SharedPlatform};
@@ -174,5 +174,6 @@ fn make(calendar: &Calendar, texts: &Texts, config: &ListenerTls) -> Result<Made
             managers,
         },
         certificate: Some(certificate),
+        lists: due(texts, config.revoked.as_ref())?,
     })
 }

@@ -62,6 +62,25 @@ async fn without_a_list_of_its_ca_nobody_is_let_in() {
     assert!(error.contains("--tlscrl has no revocation list"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_list_that_should_have_been_replaced_is_told_of() {
+    const DAY: u64 = 24 * 3600 * 1_000_000_000;
+    let (folder, platform) = (Folder::new(), TestPlatform::new() as SharedPlatform);
+    for (age, told) in [(29, false), (31, true)] {
+        let ca = Ca::new(&folder, "ca", Wall(platform.wall().0 - age * DAY));
+        ca.issue(Role::Manager, "manager", HOST);
+        ca.revoke("ca", &[]);
+        let (server, peer) = revoking(&folder, &platform);
+        let mut keeper = Keeper::new(&platform);
+        keeper.add_server(&server);
+        keeper.add_client(&peer);
+        let warnings = keeper.ends_to_tell();
+        assert_eq!(warnings.len(), usize::from(told), "{age}: {warnings:?}");
+        let told = |warning: &String| warning.contains("list --tlscrl ");
+        assert!(warnings.iter().all(told), "{age}: {warnings:?}");
+    }
+}
+
 #[test]
 fn lists_that_cannot_be_used_are_named() {
     let (folder, platform) = house();
