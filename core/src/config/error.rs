@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::listen::ListenError;
 use super::placement::{known_filters, known_strategies};
-use crate::address::{HostPort, ListenAddress};
+use crate::address::{AddressError, HostPort, ListenAddress};
 use crate::discovery::{DiscoveryError, OptionError, PathError};
 use crate::duration::DurationError;
 use crate::size::SizeError;
@@ -103,6 +103,14 @@ pub enum ConfigError {
         "--advertise {0} is an unspecified address, which nobody can connect to: give the address of this machine"
     )]
     AdvertiseUnspecified(HostPort),
+    /// An entry that names nobody.
+    #[error("--peer-allow: {0}: a host, an address or a network such as 10.0.0.0/24 is needed")]
+    PeerAllow(#[source] AddressError),
+    /// A list for others would shut this manager out.
+    #[error(
+        "--peer-allow does not hold this manager's own --advertise {0}: give all managers one list that names all of them"
+    )]
+    PeersWithoutThisOne(HostPort),
     /// `--delay` is negative.
     #[error("--delay should not be a negative number")]
     DelayNegative,

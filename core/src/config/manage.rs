@@ -10,7 +10,7 @@ use super::listen::{is_local, listen_addresses};
 use super::placement::{Filter, Strategy};
 use super::tls::{ListenerTls, ManageTls, RawTls};
 use super::{defaults, duration, heartbeat, integer, positive};
-use crate::address::{HostPort, ListenAddress};
+use crate::address::{AllowedPeers, HostPort, ListenAddress};
 use crate::election::{Fence, LEASE_MS_MAX};
 use crate::reschedule::GRACE_DEFAULT;
 
@@ -41,6 +41,8 @@ pub struct RawManage {
     pub failsafe: bool,
     /// `--advertise`, `SWARM_ADVERTISE`.
     pub advertise: Option<String>,
+    /// `--peer-allow`; empty for anybody.
+    pub peers_allowed: Vec<String>,
     /// The TLS flags.
     pub tls: RawTls,
     /// `--require-tls`.
@@ -113,6 +115,8 @@ pub struct Manage {
 pub struct Replication {
     /// Where the other managers reach this one.
     pub advertise: HostPort,
+    /// Who the other managers may be.
+    pub peers_allowed: AllowedPeers,
     /// The length of the lease, at least 500 ms.
     pub lease: Duration,
     /// How long a request waits for a primary; zero to refuse at once.
@@ -154,6 +158,7 @@ impl Default for RawManage {
             fence: defaults::FENCE.to_owned(),
             failsafe: false,
             advertise: None,
+            peers_allowed: Vec::new(),
             tls: RawTls::default(),
             require_tls: false,
             engine_refresh_min: defaults::ENGINE_REFRESH_MIN.to_owned(),
@@ -197,6 +202,7 @@ impl TryFrom<RawManage> for Manage {
         } else {
             // A mistyped flag is a mistake even where it has no effect.
             terms(&raw)?;
+            peers_allowed(&raw)?;
             None
         };
         let listen = listen_addresses(&raw.hosts, raw.hosts_env.as_deref())?;
@@ -346,16 +352,26 @@ fn replication(
         warnings,
     )?;
     let (lease, primary_wait, fence) = terms(raw)?;
+    let peers_allowed = peers_allowed(raw)?;
+    if !peers_allowed.hold(&advertise, advertise.ip()) {
+        return Err(ConfigError::PeersWithoutThisOne(advertise));
+    }
     if !discovery.discovery.is_store() {
         return Err(ConfigError::ReplicationNeedsStore);
     }
     Ok(Replication {
         advertise,
+        peers_allowed,
         lease,
         primary_wait,
         fence,
         failsafe: raw.failsafe,
     })
+}
+
+fn peers_allowed(raw: &RawManage) -> Result<AllowedPeers, ConfigError> {
+    let texts = raw.peers_allowed.iter().flat_map(|text| text.split(','));
+    AllowedPeers::parse(texts).map_err(ConfigError::PeerAllow)
 }
 
 /// The lease, how long requests wait for a primary, and the fence.

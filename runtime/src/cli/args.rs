@@ -224,6 +224,10 @@ pub(super) struct Manage {
     /// address of this manager as the other managers reach it [$SWARM_ADVERTISE]
     #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
     advertise: Option<String>,
+    /// connect only to managers at these hosts, addresses or networks, whatever the store says [default: anywhere but
+    /// loopback and link-local addresses]
+    #[arg(long, value_name = "HOST|NETWORK")]
+    peer_allow: Vec<String>,
     #[command(flatten)]
     tls: Tls,
     #[command(flatten)]
@@ -377,6 +381,7 @@ impl Manage {
             fence: self.fence,
             failsafe: self.failsafe,
             advertise: self.advertise.or_else(|| env.swarm_advertise.clone()),
+            peers_allowed: self.peer_allow,
             tls: self.tls.manager(self.role_tls),
             require_tls: self.require_tls,
             engine_refresh_min: self.engine_refresh_min_interval,

@@ -119,6 +119,10 @@ impl Settings<'_> {
             "filter" => self.filters(),
             "cluster_opt" => self.cluster_options(),
             "discovery_opt" => self.discovery_options(),
+            "peer_allow" if self.is_given(id) => {
+                let given = self.given(id).into_iter();
+                given.map(|text| (Origin::Flag, text)).collect()
+            }
             _ => vec![self.value(id)],
         }
     }

@@ -34,7 +34,10 @@ impl Legs {
             Client::with_tls(platform.clone(), limits, tls)
         };
         let to_peers = match &config.replication {
-            Some(replication) => Reach::PeersOf(replication.advertise.clone()),
+            Some(replication) => Reach::PeersOf {
+                own: replication.advertise.clone(),
+                allowed: replication.peers_allowed.clone(),
+            },
             None => Reach::Anywhere,
         };
         // What is in a file or an argument is the operator's own word.
@@ -199,6 +202,7 @@ mod tests {
         let raw = RawManage {
             replication: discovery.starts_with("consul"),
             advertise: Some("m1:4000".to_owned()),
+            peers_allowed: vec!["innocent,fe80::/16,10.0.0.0/24".to_owned()],
             discovery: RawDiscovery {
                 arguments: vec![discovery.to_owned()],
                 ..RawDiscovery::default()
@@ -235,6 +239,12 @@ mod tests {
         for end in led(store, "m1", "127.0.1.1").await {
             assert!(end.contains("connection refused"), "{end}");
         }
+        let [peer, engine] = led(store, "stranger", "10.0.1.9").await;
+        assert!(
+            peer.ends_with("stranger is at 10.0.1.9: --peer-allow does not hold it"),
+            "{peer}"
+        );
+        assert!(engine.contains("connection refused"), "{engine}");
         for end in led("nodes://e:1", "innocent", "169.254.169.254").await {
             assert!(end.contains("connection refused"), "{end}");
         }

@@ -210,7 +210,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let to = HostPort::new("localhost", port).unwrap();
         let own = HostPort::new("m1", 4000).unwrap();
-        let refused = platform.connect_within(&to, &Reach::PeersOf(own)).await;
+        let refused = platform.connect_within(&to, &Reach::peers_of(own)).await;
         let error = refused.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
         assert!(error.to_string().starts_with("localhost is at "), "{error}");

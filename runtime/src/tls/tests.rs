@@ -20,6 +20,7 @@ use crate::http::testing::TestPlatform;
 use crate::http::{Body, Client, Handler, Peer, Server};
 use crate::platform::{BoxFuture, BoxIo, Platform, sleep};
 
+mod protocols;
 mod revoked;
 
 const HOST: &str = "10.0.0.1";

@@ -35,12 +35,32 @@ fn some(text: &str) -> Option<String> {
 }
 
 #[test]
+fn the_peers_that_are_allowed_hold_this_manager() {
+    let allow = |text: &str| {
+        let mut raw = replicated();
+        raw.peers_allowed = vec!["m2".to_owned(), text.to_owned()];
+        Manage::try_from(raw).map_err(|error| error.to_string())
+    };
+    let manage = allow("192.168.42.0/24,m3").unwrap();
+    let allowed = AllowedPeers::parse(["m2", "192.168.42.0/24", "m3"]).unwrap();
+    assert_eq!(manage.replication.unwrap().peers_allowed, allowed);
+    let error = allow("10.0.0.0/8").unwrap_err();
+    assert!(
+        error.contains("this manager's own --advertise 192.168.42.200:4000"),
+        "{error}"
+    );
+    let error = allow("10.0.0.0/99").unwrap_err();
+    assert!(error.starts_with("--peer-allow: "), "{error}");
+}
+
+#[test]
 fn the_users_document_is_a_valid_configuration() {
     let manage = manage(replicated(), |_| ());
     assert_eq!(
         manage.replication,
         Some(Replication {
             advertise: "192.168.42.200:4000".parse().unwrap(),
+            peers_allowed: AllowedPeers::default(),
             lease: Duration::from_secs(2),
             primary_wait: Duration::from_secs(30),
             fence: Fence::Verify,

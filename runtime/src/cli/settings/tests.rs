@@ -56,7 +56,7 @@ fn values_say_where_they_are_from() {
     ];
     let text = printed(
         &env,
-        "--max-body-size 8m --cors --cluster-opt swarm.createretry=0x2",
+        "--max-body-size 8m --cors --peer-allow h --peer-allow 10.0.0.0/8,fd00::1 --cluster-opt swarm.createretry=0x2",
     );
     for (name, lines) in [
         (
@@ -71,6 +71,7 @@ fn values_say_where_they_are_from() {
         ("--debug", &["$DEBUG true"]),
         ("--log-level", &["as --debug debug"]),
         ("--api-enable-cors", &["flag true"]),
+        ("--peer-allow", &["flag h", "flag 10.0.0.0/8,fd00::1"]),
         ("--max-body-size", &["flag 8m"]),
         ("--max-head-size", &["default 64KiB"]),
         ("--engine-tls", &["default off"]),

@@ -5,6 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+mod reach;
+
+pub use reach::{AllowedPeers, PeerError, Reach};
+
 /// A host (name or IP address) and a TCP port, the text form of engines and managers.
 ///
 /// IPv6 addresses are kept without brackets and written with them.
@@ -115,59 +119,6 @@ impl HostPort {
     }
 }
 
-/// Why an address is not connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PeerError {
-    /// Nobody in particular, or everybody.
-    #[error("no single machine has this address")]
-    Nobody,
-    /// An address of one cable, where cloud providers keep what they tell a machine, its credentials included.
-    #[error("a link-local address is neither a manager's nor an engine's")]
-    LinkLocal,
-    /// This machine's own.
-    #[error("a loopback address means another machine there")]
-    Loopback,
-}
-
-/// Where connections may lead, whatever a name resolves to. What the store or somebody else names must not make a manager
-/// send requests, which carry credentials, wherever they like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// Where the operator says.
-    #[default]
-    Anywhere,
-    /// To engines that a store lists: also on this machine.
-    Engines,
-    /// To other managers.
-    PeersOf(HostPort),
-}
-
-impl Reach {
-    /// Whether `to` may be connected to at `ip`.
-    ///
-    /// # Errors
-    /// When it may not.
-    pub fn check(&self, to: &HostPort, ip: IpAddr) -> Result<(), PeerError> {
-        let ip = ip.to_canonical();
-        let loopback = match self {
-            Self::Anywhere => return Ok(()),
-            // A machine often knows its own name by a loopback address.
-            Self::PeersOf(own) if own.host() == to.host() => return Ok(()),
-            Self::PeersOf(own) => own.is_loopback(),
-            Self::Engines => true,
-        };
-        match ip {
-            ip if ip.is_loopback() && loopback => Ok(()),
-            ip if ip.is_loopback() => Err(PeerError::Loopback),
-            ip if ip.is_unspecified() || ip.is_multicast() => Err(PeerError::Nobody),
-            IpAddr::V4(ip) if ip.is_broadcast() => Err(PeerError::Nobody),
-            IpAddr::V4(ip) if ip.is_link_local() => Err(PeerError::LinkLocal),
-            IpAddr::V6(ip) if ip.is_unicast_link_local() => Err(PeerError::LinkLocal),
-            IpAddr::V4(_) | IpAddr::V6(_) => Ok(()),
-        }
-    }
-}
-
 impl HostPort {
     /// Whether a manager that is reached at `own` may take this for another manager's address, as far as it says where it
     /// leads; [`Reach`] judges what a name resolves to.
@@ -176,7 +127,7 @@ impl HostPort {
     /// When it may not.
     pub fn check_peer_of(&self, own: &Self) -> Result<(), PeerError> {
         match self.ip() {
-            Some(ip) => Reach::PeersOf(own.clone()).check(self, ip),
+            Some(ip) => Reach::peers_of(own.clone()).check(self, ip),
             None if self.is_loopback() && !own.is_loopback() => Err(PeerError::Loopback),
             None => Ok(()),
         }
@@ -319,37 +270,6 @@ mod tests {
         }
         assert_eq!(check("127.0.0.1:4001", "127.0.0.1:4000"), Ok(()));
         assert_eq!(check("localhost:4001", "127.0.0.1:4000"), Ok(()));
-    }
-
-    #[test]
-    fn what_a_name_resolves_to_is_judged_like_an_address() {
-        let own: HostPort = "m1:4000".parse().unwrap();
-        let local: HostPort = "127.0.0.1:4000".parse().unwrap();
-        let check = |reach: &Reach, to: &str, ip: &str| {
-            let to: HostPort = to.parse().unwrap();
-            reach.check(&to, ip.parse().unwrap())
-        };
-        let peers = Reach::PeersOf(own);
-        for (ip, error) in [
-            ("169.254.169.254", PeerError::LinkLocal),
-            ("fe80::1", PeerError::LinkLocal),
-            ("::ffff:169.254.169.254", PeerError::LinkLocal),
-            ("0.0.0.0", PeerError::Nobody),
-            ("ff02::1", PeerError::Nobody),
-        ] {
-            for reach in [&peers, &Reach::Engines] {
-                assert_eq!(check(reach, "m2:4000", ip), Err(error), "{ip}");
-            }
-            assert_eq!(check(&Reach::Anywhere, "m2:4000", ip), Ok(()), "{ip}");
-        }
-        for ip in ["127.0.0.1", "::1"] {
-            assert_eq!(check(&peers, "m2:4000", ip), Err(PeerError::Loopback));
-            assert_eq!(check(&Reach::Engines, "e1:2375", ip), Ok(()));
-            assert_eq!(check(&Reach::PeersOf(local.clone()), "m2:4000", ip), Ok(()));
-        }
-        // Debian knows a machine's own name by an address of this kind.
-        assert_eq!(check(&peers, "m1:4001", "127.0.1.1"), Ok(()));
-        assert_eq!(check(&peers, "m2:4000", "10.0.0.2"), Ok(()));
     }
 
     #[test]
