@@ -5,11 +5,15 @@ use super::{Cluster, Engine};
 
 /// Containers by what they are doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) all: usize,
-    pub(super) running: usize,
-    pub(super) paused: usize,
-    pub(super) stopped: usize,
+pub struct Counts {
+    /// All of them.
+    pub all: usize,
+    /// Those that run, or are about to again.
+    pub running: usize,
+    /// Those that are paused.
+    pub paused: usize,
+    /// The others.
+    pub stopped: usize,
 }
 
 impl Counts {
@@ -46,6 +50,15 @@ impl Counts {
 }
 
 impl Cluster {
+    /// What the containers of all engines do.
+    #[must_use]
+    pub fn totals(&self) -> Counts {
+        let engines = self.validated();
+        engines.fold(Counts::default(), |sum, engine| {
+            sum.plus(self.counts(engine))
+        })
+    }
+
     /// What the containers of an engine do, without those that were moved away from it.
     pub(super) fn counts(&self, engine: &Engine) -> Counts {
         if engine.is_healthy() {

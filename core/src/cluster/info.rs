@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::counts::Counts;
 use super::engine::{Engine, NANO, Resources};
 use super::{Cluster, EngineState, human};
 use crate::api::ApiVersion;
@@ -203,9 +202,7 @@ impl ClusterInfo<'_> {
     /// When a name cannot be written as JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let cluster = self.cluster;
-        let counts = cluster.validated().fold(Counts::default(), |sum, engine| {
-            sum.plus(cluster.counts(engine))
-        });
+        let counts = cluster.totals();
         let images: std::collections::BTreeSet<_> = cluster
             .validated()
             .flat_map(Engine::images)

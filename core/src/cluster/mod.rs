@@ -44,6 +44,7 @@ pub use container::{
     SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
 pub use copies::{MOVE_LABEL, Move, is_retired, is_unfinished, retired_name, swarm_id_for};
+pub use counts::Counts;
 pub use describe::ContainerError;
 pub use doubles::Double;
 pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};

@@ -177,6 +177,15 @@ impl Default for RawManage {
     }
 }
 
+impl Manage {
+    /// Whether other machines can connect to it without TLS.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        let exposed = |warning: &Warning| matches!(warning, Warning::InsecureListener(_));
+        self.warnings.iter().any(exposed)
+    }
+}
+
 impl TryFrom<RawManage> for Manage {
     type Error = ConfigError;
 

@@ -7,11 +7,12 @@ use swarm_core::election::Resignation;
 
 use super::browser::Browsers;
 use super::drain::Drains;
+use super::metrics::{Metrics, method_label};
 use super::peers::Peers;
 use super::report::Reporter;
-use super::status::{ACTIVATE_PATH, DRAIN_PATH, STATUS_PATH, STEP_DOWN_PATH};
+use super::status::{ACTIVATE_PATH, DRAIN_PATH, METRICS_PATH, STATUS_PATH, STEP_DOWN_PATH};
 use crate::election::{Elector, PROMISE_PATH};
-use crate::http::error::error;
+use crate::http::error::{error, json};
 use crate::http::{Body, Handler, Peer, body};
 use crate::platform::{BoxFuture, SharedPlatform};
 use crate::proxy::Proxy;
@@ -20,6 +21,7 @@ pub(super) struct Front {
     pub(super) platform: SharedPlatform,
     pub(super) proxy: Arc<Proxy>,
     pub(super) reporter: Arc<Reporter>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) peers: Option<Arc<Peers>>,
     pub(super) elector: Option<Arc<Elector>>,
     pub(super) drains: Option<Arc<Drains>>,
@@ -34,11 +36,13 @@ impl Handler for Front {
     ) -> BoxFuture<'static, Response<Body>> {
         Box::pin(async move {
             let browsers = self.browsers;
+            let method = method_label(request.method());
             let mut answer = match browsers.stop(&request) {
                 Some(answer) => answer,
                 None => self.answer(request, peer).await,
             };
             browsers.mark(answer.headers_mut());
+            self.metrics.count(method, answer.status());
             answer
         })
     }
@@ -48,11 +52,16 @@ impl Front {
     async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
         match (request.method().clone(), request.uri().path()) {
             (Method::GET, STATUS_PATH) => self.status(&request, &peer),
+            (Method::GET, METRICS_PATH) => self.metrics.answer(),
             (Method::POST, STEP_DOWN_PATH) => self.step_down(),
             (Method::POST, DRAIN_PATH) => self.drain(request.uri().query(), true).await,
             (Method::POST, ACTIVATE_PATH) => self.drain(request.uri().query(), false).await,
             (Method::POST, PROMISE_PATH) => self.promise(request, &peer).await,
-            (_, STATUS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH | PROMISE_PATH) => error(
+            (
+                _,
+                STATUS_PATH | METRICS_PATH | STEP_DOWN_PATH | DRAIN_PATH | ACTIVATE_PATH
+                | PROMISE_PATH,
+            ) => error(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this path takes another method",
             ),
@@ -64,17 +73,7 @@ impl Front {
         if let Some(peers) = &self.peers {
             peers.heard(request.headers(), peer);
         }
-        match body::json(&self.reporter.status()) {
-            Ok(body) => {
-                let mut response = Response::new(body);
-                let json = http::HeaderValue::from_static("application/json");
-                response
-                    .headers_mut()
-                    .insert(http::header::CONTENT_TYPE, json);
-                response
-            }
-            Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, problem.to_string()),
-        }
+        json(StatusCode::OK, &self.reporter.status())
     }
 
     async fn drain(&self, query: Option<&str>, drained: bool) -> Response<Body> {

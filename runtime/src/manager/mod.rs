@@ -33,6 +33,7 @@ mod drain;
 mod front;
 mod leaving;
 mod legs;
+mod metrics;
 mod peers;
 mod placement;
 mod report;
@@ -46,6 +47,7 @@ use drain::Drains;
 use front::Front;
 use leaving::Leaving;
 use legs::Legs;
+use metrics::Metrics;
 use report::Reporter;
 
 /// A store operation of a manager that takes no part in an election.
@@ -249,6 +251,7 @@ impl Parts<'_> {
         Arc::new(Front {
             platform: self.platform.clone(),
             proxy,
+            metrics: Metrics::new(reporter.clone(), self.config.is_exposed()),
             reporter,
             peers,
             elector,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_core::cluster::{Replication, Role};
+use swarm_core::cluster::{Cluster, Replication, Role};
 
 use super::peers::Peers;
 use super::status::{CertificateStatus, EngineStatus, ManagerStatus};
@@ -11,7 +11,7 @@ use crate::api::{Fleet, RoleSource};
 use crate::election::Elector;
 use crate::engine::Engines;
 use crate::platform::SharedPlatform;
-use crate::tls::Keeper;
+use crate::tls::{Certificate, Keeper};
 
 pub(super) struct Reporter {
     instance: String,
@@ -106,6 +106,14 @@ impl Reporter {
         }
     }
 
+    pub(super) fn certificates(&self) -> Vec<Certificate> {
+        self.certificates.certificates()
+    }
+
+    pub(super) fn with_cluster<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+        look(&self.engines.cluster().read())
+    }
+
     fn certificate(&self) -> Option<CertificateStatus> {
         let certificate = self.certificates.first_to_end()?;
         Some(CertificateStatus {
@@ -115,14 +123,15 @@ impl Reporter {
     }
 
     fn engines(&self) -> Vec<EngineStatus> {
-        let cluster = self.engines.cluster().read();
-        let one = |engine: &swarm_core::cluster::Engine| EngineStatus {
-            name: engine.name().to_owned(),
-            address: engine.address.to_string(),
-            state: engine.state.to_string(),
-            error: engine.error.clone(),
-            drained: cluster.is_drained(engine),
-        };
-        cluster.engines().map(one).collect()
+        self.with_cluster(|cluster| {
+            let one = |engine: &swarm_core::cluster::Engine| EngineStatus {
+                name: engine.name().to_owned(),
+                address: engine.address.to_string(),
+                state: engine.state.to_string(),
+                error: engine.error.clone(),
+                drained: cluster.is_drained(engine),
+            };
+            cluster.engines().map(one).collect()
+        })
     }
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The path of a manager's status. It is no path of the Docker API, whose names never start with an underscore but
 /// for `_ping`.
 pub const STATUS_PATH: &str = "/_swarm/status";
+/// The path of what monitoring asks for. No path of the Docker API is called so.
+pub const METRICS_PATH: &str = "/metrics";
 /// The path that asks a manager to step down (`POST`).
 pub const STEP_DOWN_PATH: &str = "/_swarm/step-down";
 /// The path that says an engine is to get no new containers, with `?engine=<name or ID>` (`POST`).
