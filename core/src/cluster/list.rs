@@ -1,11 +1,12 @@
 //! `GET /containers/json` over all engines (spec/classic.md section 4.4, with every filter of the Engine API honoured).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::container::{Container, Health, Phase, TASK_LABEL};
 use super::filters::{Filters, Patterns, QueryError};
 use super::image::Reference;
+use super::numbered::Numbered;
 use super::{Cluster, Engine};
 use crate::api::Query;
 use crate::time::Wall;
@@ -170,18 +171,18 @@ impl Cluster {
         let before = self.bounds(query.before.as_deref(), &query.filters, "before")?;
         let since = self.bounds(query.since.as_deref(), &query.filters, "since")?;
         let of_ancestor = query.filters.has("ancestor");
-        let engines: BTreeMap<u32, (&Engine, Option<BTreeSet<&str>>)> = self
+        let engines: Numbered<(&Engine, Option<BTreeSet<&str>>)> = self
             .engines
             .iter()
             .filter(|(_, engine)| engine.specs.is_some())
             .filter(|(_, engine)| query.nodes.pass([engine.name(), engine.id()]))
             .map(|(slot, engine)| {
                 let ancestors = of_ancestor.then(|| ancestors(engine, &query.filters));
-                (*slot, (engine, ancestors))
+                (slot, (engine, ancestors))
             })
             .collect();
         let wanted = self.index.listed().filter_map(|(slot, container)| {
-            let (engine, ancestors) = engines.get(&slot)?;
+            let (engine, ancestors) = engines.get(slot)?;
             let wanted = before.iter().all(|bound| order(container) > *bound)
                 && since.iter().all(|bound| order(container) < *bound)
                 && ancestors

@@ -306,7 +306,7 @@ impl Cluster {
     }
 
     pub(super) fn at(&self, (slot, id): &Place) -> Option<(&Engine, &Container)> {
-        let engine = self.engines.get(slot)?;
+        let engine = self.engines.get(*slot)?;
         Some((engine, engine.container(id)?))
     }
 
@@ -316,7 +316,7 @@ impl Cluster {
         if let Some((node, name)) = reference.split_once('/') {
             let on_node = |(slot, _): &Place| {
                 self.engines
-                    .get(slot)
+                    .get(*slot)
                     .is_some_and(|engine| engine.name() == node || engine.id() == node)
             };
             places.extend(exactly(&self.index.names, name).into_iter().filter(on_node));

@@ -28,6 +28,7 @@ mod list;
 mod listing;
 mod lookup;
 mod network;
+mod numbered;
 mod objects;
 mod packed;
 mod ports;
@@ -66,13 +67,14 @@ pub use volume::Volume;
 use image::Images;
 use labels::Texts;
 use lookup::Index;
+use numbered::Numbered;
 use packed::Models;
 use roster::Roster;
 
 /// All engines and what runs on them.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
-    engines: BTreeMap<u32, Engine>,
+    engines: Numbered<Engine>,
     slots: BTreeMap<HostPort, u32>,
     next_slot: u32,
     index: Index,
@@ -132,7 +134,7 @@ impl Cluster {
         }
         self.slots.insert(address.clone(), self.next_slot);
         self.engines
-            .insert(self.next_slot, Engine::new(address.clone(), now));
+            .push(self.next_slot, Engine::new(address.clone(), now));
         self.next_slot += 1;
         true
     }
@@ -140,7 +142,7 @@ impl Cluster {
     /// Takes out an engine that discovery no longer has; it is returned as disconnected.
     pub fn remove_engine(&mut self, address: &HostPort, now: Wall) -> Option<Engine> {
         let slot = self.slots.remove(address)?;
-        let mut engine = self.engines.remove(&slot)?;
+        let mut engine = self.engines.remove(slot)?;
         self.index.remove_all(slot, &engine);
         self.roster.leave(&engine);
         engine.state = EngineState::Disconnected;
@@ -164,9 +166,9 @@ impl Cluster {
         let slot = self.slot(address)?;
         let other = self.roster.daemon(&specs.id).filter(|other| *other != slot);
         let other = other
-            .and_then(|other| self.engines.get(&other))
+            .and_then(|other| self.engines.get(other))
             .map(|engine| engine.address.clone());
-        let Some(engine) = self.engines.get_mut(&slot) else {
+        let Some(engine) = self.engines.get_mut(slot) else {
             return Err(ClusterError::UnknownEngine(address.clone()));
         };
         self.roster.leave(engine);
@@ -219,7 +221,7 @@ impl Cluster {
         now: Wall,
     ) -> Result<(), ClusterError> {
         let slot = self.slot(address)?;
-        let Some(engine) = self.engines.get_mut(&slot) else {
+        let Some(engine) = self.engines.get_mut(slot) else {
             return Ok(());
         };
         self.roster.leave(engine);
@@ -251,7 +253,7 @@ impl Cluster {
         containers: Vec<Container>,
     ) -> Result<(), ClusterError> {
         let slot = self.slot(address)?;
-        let Some(engine) = self.engines.get_mut(&slot) else {
+        let Some(engine) = self.engines.get_mut(slot) else {
             return Ok(());
         };
         self.index.remove_all(slot, engine);
@@ -278,7 +280,7 @@ impl Cluster {
         mut container: Container,
     ) -> Result<(), ClusterError> {
         let slot = self.slot(address)?;
-        let Some(engine) = self.engines.get_mut(&slot) else {
+        let Some(engine) = self.engines.get_mut(slot) else {
             return Ok(());
         };
         let old = engine.remove_container(&container.id);
@@ -302,7 +304,7 @@ impl Cluster {
         };
         let removed = self
             .engines
-            .get_mut(slot)
+            .get_mut(*slot)
             .and_then(|engine| engine.remove_container(id));
         if let Some(old) = &removed {
             self.index.remove(*slot, old);
@@ -315,7 +317,7 @@ impl Cluster {
         let Some(slot) = self.slots.get(address) else {
             return false;
         };
-        let Some(engine) = self.engines.get_mut(slot) else {
+        let Some(engine) = self.engines.get_mut(*slot) else {
             return false;
         };
         let Some(old) = engine.remove_container(container) else {
@@ -434,7 +436,7 @@ impl Cluster {
     pub fn engine(&self, address: &HostPort) -> Option<&Engine> {
         self.slots
             .get(address)
-            .and_then(|slot| self.engines.get(slot))
+            .and_then(|slot| self.engines.get(*slot))
     }
 
     /// All engines, in the order they were discovered.
@@ -462,13 +464,13 @@ impl Cluster {
     /// All engines that have been validated, by name and address: the same order on every manager.
     pub fn in_order(&self) -> impl Iterator<Item = &Engine> {
         let slots = self.roster.in_order();
-        slots.filter_map(|slot| self.engines.get(&slot))
+        slots.filter_map(|slot| self.engines.get(slot))
     }
 
     /// Another engine with the same host name as `engine`: names of both are ambiguous then.
     #[must_use]
     pub fn namesake(&self, engine: &Engine) -> Option<&Engine> {
-        self.engines.get(&self.roster.namesake(engine)?)
+        self.engines.get(self.roster.namesake(engine)?)
     }
 
     fn slot(&self, address: &HostPort) -> Result<u32, ClusterError> {
@@ -481,7 +483,7 @@ impl Cluster {
     fn engine_mut(&mut self, address: &HostPort) -> Result<&mut Engine, ClusterError> {
         let slot = self.slot(address)?;
         self.engines
-            .get_mut(&slot)
+            .get_mut(slot)
             .ok_or_else(|| ClusterError::UnknownEngine(address.clone()))
     }
 }

@@ -285,6 +285,7 @@ impl Work {
             }
         } else {
             self.items.remove(object);
+            self.give_back();
         }
         self.tickets -= tickets.len();
         let verdict = match gone {
@@ -321,6 +322,14 @@ impl Work {
             .flat_map(|item| [item.waiting, item.flying, item.joined])
             .flatten()
             .collect()
+    }
+
+    /// A manager has thousands of these, idle nearly always: those that are keep no memory for what they once held.
+    fn give_back(&mut self) {
+        if self.items.is_empty() {
+            self.items = BTreeMap::new();
+            self.queue.shrink_to(0);
+        }
     }
 
     fn settled(&mut self, object: &Object) {

@@ -110,15 +110,6 @@ struct Node<'a> {
     pending: Vec<&'a Request>,
 }
 
-/// An engine that no filter drops.
-struct Fit<'a> {
-    /// Its place among all engines.
-    at: usize,
-    node: &'a Node<'a>,
-    /// For each wish, whether the engine fails it.
-    unmet: Vec<bool>,
-}
-
 impl Scheduler {
     /// A scheduler without reservations. `overcommit` is the percentage by which memory and CPUs may be promised
     /// beyond what there is (see [`overcommit_percent`]); `random` is what the strategy of that name draws from.
@@ -172,45 +163,48 @@ impl Scheduler {
             request,
             bound: dependency::bound(&nodes, request),
         };
-        let (mut drained, mut refused) = (Vec::new(), Vec::new());
+        let (mut drained, mut refused, mut full) = (Vec::new(), Vec::new(), Vec::new());
         let wishes = self.has_wishes(request);
-        let mut fit = Vec::with_capacity(nodes.len());
+        let mut ranked = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             if cluster.is_drained(node.engine) {
                 drained.push(node.refusal(format!("engine {} is drained", node.engine.name())));
                 continue;
             }
-            match self.refusal(node, &scene) {
-                Some(refusal) => refused.push(refusal),
-                None => fit.push(Fit {
+            if let Some(refusal) = self.refusal(node, &scene) {
+                refused.push(refusal);
+                continue;
+            }
+            match self.strategy.weight(node, request) {
+                Ok(weight) => ranked.push(Ranked {
                     at,
-                    node,
+                    weight,
+                    containers: node.containers,
                     unmet: match wishes {
                         true => self.wishes_unmet(node, request),
                         false => Vec::new(),
                     },
                 }),
+                Err(reason) => full.push(node.refusal(reason)),
             }
         }
         // As if one filter after the other had looked at all engines.
         refused.sort_by_key(|(at, _)| *at);
         let last = refused.last().map(|(at, _)| *at);
-        let mut refused: Vec<Refusal> = drained
+        let no_room = !full.is_empty();
+        let refused: Vec<Refusal> = drained
             .into_iter()
             .chain(refused.into_iter().map(|(_, refusal)| refusal))
+            .chain(full)
             .collect();
-        if fit.is_empty() {
+        if ranked.is_empty() {
             return Err(match last {
+                _ if no_room => PlaceError::NoResources(refused),
                 Some(at) => self.none_left(at, request, refused),
                 None => PlaceError::NoHealthy(refused),
             });
         }
-        let ranked = self
-            .strategy
-            .rank(fit, request, &mut self.random, &mut refused);
-        if ranked.is_empty() {
-            return Err(PlaceError::NoResources(refused));
-        }
+        self.strategy.order(&mut ranked, &mut self.random);
         // The nodes borrow from the reservations too: what is handed out must not.
         let candidate = |one: Ranked| {
             let engine = engines.get(one.at)?;

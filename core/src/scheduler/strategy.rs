@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Fit, Node, Refusal, Request};
+use super::{Node, Request};
 use crate::cluster::human;
 use crate::config::Strategy;
 use crate::rng::Random;
@@ -11,58 +11,43 @@ use crate::rng::Random;
 const HEALTH_FACTOR: i64 = 10;
 
 /// An engine that has room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ranked {
     /// Its place among all engines.
     pub(super) at: usize,
     pub(super) weight: i64,
     pub(super) containers: usize,
+    /// For each wish, whether the engine fails it.
+    pub(super) unmet: Vec<bool>,
 }
 
 impl Strategy {
-    /// Orders the engines that have room, best first; why the others have none goes to `refused`. Those that fail fewer
-    /// wishes come first, the wishes written first counting most. Equal engines stay in the order they come in, that of
-    /// their names and addresses.
-    pub(super) fn rank(
-        self,
-        nodes: Vec<Fit<'_>>,
-        request: &Request,
-        random: &mut Random,
-        refused: &mut Vec<Refusal>,
-    ) -> Vec<Ranked> {
-        let mut ranked = Vec::with_capacity(nodes.len());
-        for Fit { at, node, unmet } in nodes {
-            match scores(node, request) {
-                Ok(score) => {
-                    let weight = score + self.health_factor() * i64::from(node.engine.indicator);
-                    let containers = node.containers;
-                    ranked.push((
-                        unmet,
-                        Ranked {
-                            at,
-                            weight,
-                            containers,
-                        },
-                    ));
-                }
-                Err(reason) => refused.push(node.refusal(reason)),
-            }
-        }
+    /// What the engine is worth.
+    ///
+    /// # Errors
+    /// Why it has no room.
+    pub(super) fn weight(self, node: &Node<'_>, request: &Request) -> Result<i64, String> {
+        let score = scores(node, request)?;
+        Ok(score + self.health_factor() * i64::from(node.engine.indicator))
+    }
+
+    /// Orders the engines, best first. Those that fail fewer wishes come first, the wishes written first counting most.
+    /// Equal engines stay in the order they come in, that of their names and addresses.
+    pub(super) fn order(self, ranked: &mut [Ranked], random: &mut Random) {
         let worth = |one: &Ranked| (one.weight, one.containers);
         // Stable sorts: the order they come in decides among equal ones.
         match self {
-            Self::Spread => ranked.sort_by(|(unmet, a), (other, b)| {
-                wishes(unmet, other).then_with(|| worth(a).cmp(&worth(b)))
-            }),
-            Self::BinPack => ranked.sort_by(|(unmet, a), (other, b)| {
-                wishes(unmet, other).then_with(|| worth(b).cmp(&worth(a)))
-            }),
+            Self::Spread => {
+                ranked.sort_by(|a, b| wishes(a, b).then_with(|| worth(a).cmp(&worth(b))));
+            }
+            Self::BinPack => {
+                ranked.sort_by(|a, b| wishes(a, b).then_with(|| worth(b).cmp(&worth(a))));
+            }
             Self::Random => {
-                shuffle(&mut ranked, random);
-                ranked.sort_by(|(unmet, _), (other, _)| wishes(unmet, other));
+                shuffle(ranked, random);
+                ranked.sort_by(wishes);
             }
         }
-        ranked.into_iter().map(|(_, one)| one).collect()
     }
 
     fn health_factor(self) -> i64 {
@@ -76,10 +61,10 @@ impl Strategy {
 
 /// The order of engines by the wishes they fail. Most requests wish for nothing, and comparing nothing thousands of times
 /// took most of a placement.
-fn wishes(unmet: &[bool], other: &[bool]) -> Ordering {
-    match unmet.is_empty() {
+fn wishes(one: &Ranked, other: &Ranked) -> Ordering {
+    match one.unmet.is_empty() {
         true => Ordering::Equal,
-        false => unmet.cmp(other),
+        false => one.unmet.cmp(&other.unmet),
     }
 }
 

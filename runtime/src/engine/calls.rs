@@ -132,7 +132,7 @@ impl Asker {
     async fn container(
         &self,
         version: Option<ApiVersion>,
-        id: &str,
+        id: &Arc<str>,
         entry: Option<Arc<RawValue>>,
         context: Option<EntryContext>,
     ) -> Result<Option<(Box<Container>, u64)>, CallError> {
@@ -157,7 +157,12 @@ impl Asker {
         };
         let mark = self.read(&what, entry_mark(&entry))?;
         let container = Container::parse(entry.get().as_bytes(), &inspect, &context);
-        Ok(Some((Box::new(self.read(&what, container)?), mark)))
+        let mut container = Box::new(self.read(&what, container)?);
+        if container.id == *id {
+            // One copy for the view and for what the engine's machine knows.
+            container.id = Arc::clone(id);
+        }
+        Ok(Some((container, mark)))
     }
 
     /// One container's list entry.

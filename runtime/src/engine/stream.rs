@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::Request;
-use http_body_util::BodyExt;
 use swarm_core::address::HostPort;
 use swarm_core::api::ApiVersion;
 use swarm_core::engine::{CallError, Event, Failure, Input, OpId};
@@ -12,8 +10,8 @@ use swarm_core::time::Wall;
 
 use super::{calls, failed};
 use crate::driver::WeakHandle;
-use crate::http::body::{self, Body};
-use crate::http::client::{Client, SendOptions};
+use crate::http::client::Client;
+use crate::http::feed::{Feed, FeedError};
 use crate::platform::{SharedPlatform, timeout};
 
 /// Longest event; longer ones are skipped.
@@ -33,21 +31,17 @@ impl Listener {
     /// Opens the stream and passes on what it brings, until it ends; how it ended is returned.
     pub(super) async fn listen(self, op: OpId, handle: &WeakHandle<Input>) -> CallError {
         // Boxed: what opening needs, several kilobytes, is not kept as long as the stream is open.
-        let mut body = match Box::pin(self.open()).await {
-            Ok(body) => body,
+        let mut feed = match Box::pin(self.open()).await {
+            Ok(feed) => feed,
             Err(error) => return error,
         };
         handle.send(Input::StreamOpened { op }).await;
         let mut lines = Lines::default();
         loop {
-            match body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        lines.push(&data);
-                    }
-                }
-                Some(Err(error)) => return self.error(Failure::Connect, &error.to_string()),
-                None => return self.error(Failure::Connect, "the engine closed the stream"),
+            match feed.read(|data| lines.push(data)).await {
+                Ok(true) => {}
+                Ok(false) => return self.error(Failure::Connect, "the engine closed the stream"),
+                Err(error) => return self.error(Failure::Connect, &error.to_string()),
             }
             while let Some(line) = lines.next() {
                 let event = line.and_then(|text| Event::parse(&text).ok());
@@ -64,30 +58,34 @@ impl Listener {
         }
     }
 
-    async fn open(&self) -> Result<Body, CallError> {
+    async fn open(&self) -> Result<Feed, CallError> {
         let prefix = self
             .version
             .map_or_else(String::new, |version| format!("/v{version}"));
         let query = self.since.map_or_else(String::new, |since| {
             format!("?since={}.{:09}", since.seconds(), since.subsec_nanos())
         });
-        let request = Request::get(format!("{prefix}/events{query}"))
-            .body(body::empty())
-            .map_err(|error| self.error(Failure::Garbage, &error.to_string()))?;
-        let options = SendOptions::upgrade();
-        let sent = self
-            .client
-            .send_with(&self.address, request, options, || Ok(()));
-        let response = timeout(&*self.platform, self.limit, sent)
+        let target = format!("{prefix}/events{query}");
+        let opening = Feed::open(&self.client, &self.address, &target);
+        let (status, feed) = timeout(&*self.platform, self.limit, opening)
             .await
             .map_err(|late| self.error(Failure::Timeout, &late.to_string()))?
-            .map_err(|failure| calls::unsent(&self.address, &failure.error))?;
-        let status = response.status();
+            .map_err(|error| self.unopened(&error))?;
         if !status.is_success() {
             let text = format!("answered {}", status.as_u16());
             return Err(self.error(Failure::Status(status.as_u16()), &text));
         }
-        Ok(response.into_body())
+        Ok(feed)
+    }
+
+    fn unopened(&self, error: &FeedError) -> CallError {
+        let reason = match error {
+            FeedError::Connect(error) => return calls::unsent(&self.address, error),
+            FeedError::Broken(_) | FeedError::Garbage(_) => {
+                format!("engine {}: the connection broke: {error}", self.address)
+            }
+        };
+        failed(Failure::Connect, reason)
     }
 
     fn error(&self, kind: Failure, text: &str) -> CallError {

@@ -329,6 +329,11 @@ impl Client {
         self.pool.dial(to).await
     }
 
+    /// Opens a connection for one request that is written and whose answer is read elsewhere.
+    pub(super) async fn open_bare(&self, to: &HostPort) -> Result<BoxIo, SendError> {
+        self.pool.open_bare(to).await
+    }
+
     /// Closes those of the connections to `to` that wait for a request: for who has no use for them soon.
     pub fn close_idle(&self, to: &HostPort) {
         self.pool.close_idle(to);

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod error;
+pub mod feed;
 pub mod headers;
 pub(crate) mod lines;
 pub mod server;

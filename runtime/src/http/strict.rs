@@ -50,10 +50,10 @@ struct Head {
 
 /// The bytes from here on are no acceptable HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Violation;
+pub(super) struct Violation;
 
 /// Longer chunk headers have no use, and no limit in the standard.
-const MAX_CHUNK_LINE: usize = 256;
+pub(super) const MAX_CHUNK_LINE: usize = 256;
 
 /// Up to this capacity the buffer of a line is used again, so that idle connections stay small.
 const KEPT_LINE: usize = 1024;
@@ -234,7 +234,8 @@ impl Scanner {
     }
 }
 
-fn skip(left: u64, data: &[u8]) -> (u64, &[u8]) {
+/// How many bytes are left after `data`, and what of it comes after those.
+pub(super) fn skip(left: u64, data: &[u8]) -> (u64, &[u8]) {
     let taken = usize::try_from(left).map_or(data.len(), |left| left.min(data.len()));
     let rest = data.get(taken..).unwrap_or_default();
     (
@@ -256,7 +257,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     Ok((name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
-fn decimal(digits: &[u8]) -> Option<u64> {
+/// The number that a field value is.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -264,7 +266,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// The size in a chunk header; extensions are ignored (RFC 9112 section 7.1.1).
-fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
+pub(super) fn chunk_size(line: &[u8]) -> Result<u64, Violation> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Violation);

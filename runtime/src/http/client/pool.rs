@@ -111,17 +111,25 @@ impl Pool {
     pub(super) async fn open<V>(self: &Arc<Self>, to: &HostPort) -> Result<Lease, SendError<V>> {
         let Some(slot) = Slot::reserve(self, to) else {
             // An idle one may be left when a dedicated one was asked for.
-            return self.take_idle(to).ok_or_else(|| SendError::TooBusy {
-                to: to.clone(),
-                limit: self.config.max_connections,
-            });
+            return self.take_idle(to).ok_or_else(|| self.too_busy(to));
         };
-        self.connect(to, slot)
-            .await
-            .map_err(|source| SendError::Connect {
-                to: to.clone(),
-                source,
-            })
+        let opened = self.connect(to, slot).await;
+        opened.map_err(|source| unconnected(to, source))
+    }
+
+    /// A connection that counts as one of the peer's and on which nothing has been said yet.
+    pub(super) async fn open_bare(self: &Arc<Self>, to: &HostPort) -> Result<BoxIo, SendError> {
+        let slot = Slot::reserve(self, to).ok_or_else(|| self.too_busy(to))?;
+        let io = self.dial(to).await;
+        let io = io.map_err(|source| unconnected(to, source))?;
+        Ok(Box::new(Counted { io, _slot: slot }))
+    }
+
+    fn too_busy<V>(&self, to: &HostPort) -> SendError<V> {
+        SendError::TooBusy {
+            to: to.clone(),
+            limit: self.config.max_connections,
+        }
     }
 
     /// A connection outside of the pool.
@@ -239,6 +247,13 @@ impl Pool {
 
     fn peers(&self) -> MutexGuard<'_, BTreeMap<HostPort, Peer>> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unconnected<V>(to: &HostPort, source: ConnectError) -> SendError<V> {
+    SendError::Connect {
+        to: to.clone(),
+        source,
     }
 }
 
