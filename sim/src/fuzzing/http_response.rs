@@ -75,7 +75,7 @@ async fn ask(client: &Client, method: Method) -> Result<(u16, Option<Bytes>), Se
 }
 
 /// Answers the first request with `answer` and each later one properly.
-fn play(memory: &Arc<Memory>, mut dialled: Dialled, answer: Vec<u8>) {
+pub(super) fn play(memory: &Arc<Memory>, mut dialled: Dialled, answer: Vec<u8>) {
     let host = Arc::clone(memory);
     let mut first = Some(answer);
     let accept = async move {

@@ -10,6 +10,7 @@ mod duration;
 mod engine_json;
 mod etcd;
 mod events;
+mod feed;
 mod filters;
 mod fixture;
 mod http_request;
@@ -32,6 +33,7 @@ pub use duration::duration;
 pub use engine_json::engine_json;
 pub use etcd::etcd;
 pub use events::events;
+pub use feed::feed;
 pub use filters::filters;
 pub use http_request::http_request;
 pub use http_response::http_response;
@@ -54,13 +56,14 @@ pub struct Target {
 }
 
 /// Every harness.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     target("consul", consul),
     target("discovery", discovery),
     target("duration", duration),
     target("engine_json", engine_json),
     target("etcd", etcd),
     target("events", events),
+    target("feed", feed),
     target("filters", filters),
     target("http_request", http_request),
     target("http_response", http_response),
