@@ -107,7 +107,13 @@ fn object(text: &[u8]) {
     }
 }
 
+/// A number that is too large for this reader came from the engine as it is, and may mean something to others.
 fn json(text: &str) {
     let read = serde_json::from_str::<Value>(text);
-    assert!(read.is_ok(), "{text:?}: {read:?}");
+    let too_large =
+        |error: &serde_json::Error| error.to_string().starts_with("number out of range");
+    assert!(
+        read.as_ref().err().is_none_or(too_large),
+        "{text:?}: {read:?}"
+    );
 }

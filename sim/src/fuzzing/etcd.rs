@@ -65,7 +65,9 @@ async fn operate(store: &Etcd, operation: u8, first: &Answer) {
 }
 
 fn swap(outcome: &SwapOutcome, answer: &Answer) {
-    let said = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+    // What nobody asks for need not be text.
+    let text = String::from_utf8_lossy(&answer.body);
+    let said = serde_json::from_str::<Value>(&text).unwrap_or_default();
     let succeeded = said.get("succeeded").and_then(Value::as_bool);
     match outcome {
         SwapOutcome::Swapped(version) => {
