@@ -245,10 +245,13 @@ impl Cluster {
     /// Whether the engine is known to have a container of this swarm ID.
     #[must_use]
     pub fn has_swarm_id(&self, engine: &HostPort, swarm_id: &str) -> bool {
-        let slot = self.slots.get(engine);
-        exactly(&self.index.swarm_ids, swarm_id)
-            .iter()
-            .any(|(at, _)| Some(at) == slot)
+        let Some(slot) = self.slots.get(engine) else {
+            return false;
+        };
+        // Asked of each reservation at each placement.
+        let first = (Arc::from(swarm_id), *slot, Arc::from(""));
+        let found = self.index.swarm_ids.range(first..).next();
+        found.is_some_and(|(key, at, _)| **key == *swarm_id && at == slot)
     }
 
     /// The places of the copies that replace the container of this ID.

@@ -16,6 +16,19 @@ pub(super) struct Scene<'a> {
 }
 
 impl Filter {
+    /// Whether it can drop an engine for this request at all: most requests ask for nothing that most filters look at,
+    /// which thousands of engines need not be asked.
+    pub(super) fn concerns(self, request: &Request) -> bool {
+        match self {
+            Self::Health | Self::ContainerSlots => true,
+            Self::Port => ports::concerns(request),
+            Self::Dependency => request.dependencies.count() > 0,
+            Self::Affinity | Self::Constraint | Self::Whitelist => {
+                self.of(&request.expressions).iter().any(|one| !one.soft)
+            }
+        }
+    }
+
     /// Why this filter drops the engine, if it does.
     pub(super) fn refuses(self, node: &Node<'_>, scene: &Scene<'_>) -> Option<String> {
         let Scene {

@@ -165,13 +165,20 @@ impl Scheduler {
         };
         let (mut drained, mut refused, mut full) = (Vec::new(), Vec::new(), Vec::new());
         let wishes = self.has_wishes(request);
+        let filters: Vec<(usize, Filter)> = self
+            .filters
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, filter)| filter.concerns(request))
+            .collect();
         let mut ranked = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             if cluster.is_drained(node.engine) {
                 drained.push(node.refusal(format!("engine {} is drained", node.engine.name())));
                 continue;
             }
-            if let Some(refusal) = self.refusal(node, &scene) {
+            if let Some(refusal) = refusal(&filters, node, &scene) {
                 refused.push(refusal);
                 continue;
             }
@@ -318,15 +325,6 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The first filter that drops the engine, by its place, and why.
-    fn refusal(&self, node: &Node<'_>, scene: &Scene<'_>) -> Option<(usize, Refusal)> {
-        let mut filters = self.filters.iter().enumerate();
-        filters.find_map(|(at, filter)| {
-            let reason = filter.refuses(node, scene)?;
-            Some((at, node.refusal(reason)))
-        })
-    }
-
     /// The error when the filter at this place has left no engine.
     fn none_left(&self, at: usize, request: &Request, refused: Vec<Refusal>) -> PlaceError {
         if self.filters.get(at) == Some(&Filter::Health) {
@@ -350,6 +348,18 @@ impl Scheduler {
             .flat_map(|filter| filter.wishes_unmet(node, request))
             .collect()
     }
+}
+
+/// The first filter that drops the engine, by its place, and why.
+fn refusal(
+    filters: &[(usize, Filter)],
+    node: &Node<'_>,
+    scene: &Scene<'_>,
+) -> Option<(usize, Refusal)> {
+    filters.iter().find_map(|(at, filter)| {
+        let reason = filter.refuses(node, scene)?;
+        Some((*at, node.refusal(reason)))
+    })
 }
 
 /// The validated engines by name and address, with what is reserved on each and not in the view yet counted as used.

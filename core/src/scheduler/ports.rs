@@ -40,6 +40,11 @@ struct Claims<'a> {
     ranges: Vec<Claim<'a>>,
 }
 
+/// Whether any ports are wanted.
+pub(super) fn concerns(request: &Request) -> bool {
+    !claims_of_request(request).is_empty()
+}
+
 /// Why the engine cannot give the ports that are wanted.
 pub(super) fn conflict(node: &Node<'_>, request: &Request) -> Option<String> {
     let wanted = claims_of_request(request);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use swarm_core::address::HostPort;
 use swarm_core::api::ApiVersion;
@@ -31,6 +32,8 @@ pub(super) struct Carrier {
     gone: watch::Sender<()>,
     /// Dropped when it is known for the first time how the engine is.
     starting: Option<watch::Sender<()>>,
+    /// Tells others whether the last calls failed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Carrier {
@@ -40,6 +43,7 @@ impl Carrier {
         generation: u64,
         handle: WeakHandle<Input>,
         starting: watch::Sender<()>,
+        failing: Arc<AtomicBool>,
     ) -> Self {
         let node = Node {
             addr: address.to_string(),
@@ -54,6 +58,7 @@ impl Carrier {
             streams: BTreeMap::new(),
             gone: watch::Sender::new(()),
             starting: Some(starting),
+            failing,
         }
     }
 
@@ -182,7 +187,10 @@ impl Carrier {
 }
 
 impl Performer<EngineMachine> for Carrier {
-    fn publish(&mut self, _machine: &EngineMachine, _now: Mono) {}
+    fn publish(&mut self, machine: &EngineMachine, _now: Mono) {
+        self.failing
+            .store(machine.failures() > 0, Ordering::Relaxed);
+    }
 
     fn perform(&mut self, effect: Effect) {
         match effect {

@@ -5,7 +5,7 @@
 //! sections only; nothing waits for the network with it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ struct Member {
     handle: Handle<Input>,
     /// Tells the tasks of an engine from those of an earlier one at the same address.
     generation: u64,
+    /// Whether its last calls failed, as its machine has counted so far.
+    failing: Arc<AtomicBool>,
 }
 
 impl Engines {
@@ -124,13 +126,24 @@ impl Engines {
             shared.platform.mono(),
         );
         let (turn, turn_over) = shared.starts.line_up(&shared.platform);
+        let failing = Arc::new(AtomicBool::new(false));
         let handle = driver::start_after(&shared.platform, "engine", turn, machine, |handle| {
-            let shared = Arc::clone(shared);
-            Carrier::new(shared, address.clone(), generation, handle, turn_over)
+            let (shared, failing) = (Arc::clone(shared), Arc::clone(&failing));
+            Carrier::new(
+                shared,
+                address.clone(),
+                generation,
+                handle,
+                turn_over,
+                failing,
+            )
         });
-        running
-            .engines
-            .insert(address.clone(), Member { handle, generation });
+        let member = Member {
+            handle,
+            generation,
+            failing,
+        };
+        running.engines.insert(address.clone(), member);
         true
     }
 
@@ -181,6 +194,8 @@ impl Engines {
     /// (spec/classic.md section 6.6).
     pub fn report<V>(&self, address: &HostPort, outcome: Result<(), &SendError<V>>) {
         let outcome = match outcome {
+            // Nothing new, and each request would wake a task to be told so.
+            Ok(()) if !self.is_failing(address) => return,
             Ok(()) => Ok(()),
             Err(error) => match calls::failure(address, error) {
                 Some(error) => Err(error),
@@ -188,6 +203,12 @@ impl Engines {
             },
         };
         self.tell(address, Input::Proxied(outcome));
+    }
+
+    fn is_failing(&self, address: &HostPort) -> bool {
+        let running = self.shared.running();
+        let member = running.engines.get(address);
+        member.is_some_and(|member| member.failing.load(Ordering::Relaxed))
     }
 
     /// Completes when `part` has been read anew by a call that began after this one, or cannot be read now.
