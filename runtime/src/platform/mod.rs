@@ -88,7 +88,10 @@ pub async fn timeout<T>(
 /// Why a connection is not opened.
 #[must_use]
 pub fn out_of_reach(to: &HostPort, ip: IpAddr, why: PeerError) -> io::Error {
-    let message = format!("{} is at {ip}: {why}", to.host());
+    let message = match to.ip() {
+        Some(_) => format!("{}: {why}", to.host()),
+        None => format!("{} is at {ip}: {why}", to.host()),
+    };
     io::Error::new(io::ErrorKind::PermissionDenied, message)
 }
 
