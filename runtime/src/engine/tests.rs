@@ -517,6 +517,18 @@ async fn requests_of_clients_that_fail_lead_to_a_quick_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_of_a_client_that_succeeds_brings_an_engine_back_at_once() {
+    let (world, fake) = World::with_engine().await;
+    fake.stop().await;
+    world.pass(600).await;
+    assert_eq!(world.state(&fake), EngineState::Unhealthy);
+    fake.start().await;
+    world.engines.report::<NotPrimary>(&fake.address, Ok(()));
+    world.pass(1).await;
+    assert_eq!(world.state(&fake), EngineState::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_subscriber_is_told_and_costs_bounded_memory() {
     let log = EventLog::default();
     let mut slow = log.subscribe(None);
