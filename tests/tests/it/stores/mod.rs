@@ -12,6 +12,7 @@ use swarm_models::consul::faults::Outage;
 use swarm_tests::ensemble::{self, Ensemble, Kind};
 use swarm_tests::store as consul;
 
+mod classic_agents;
 mod cluster;
 mod contract;
 mod ensembles;
