@@ -39,6 +39,8 @@ const COMMANDS: &[&str] = &[
     "ps --all --format '{{.Names}}' --filter name=hi --filter status=exited",
     "ps --filter nonsense=1",
     "diff hi",
+    // An archive tells when its files were made.
+    "exec web busybox touch -d @0 /etc/hostname",
     "cp web:/etc/hostname -",
     "cp web:/nothing -",
     "rename web web2",
