@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use swarm_core::api::Query;
 use swarm_core::cluster::{
     Cluster, Container, Engine, Image, Listing, Network, Specs, Volume, human,
@@ -107,13 +107,8 @@ fn object(text: &[u8]) {
     }
 }
 
-/// A number that is too large for this reader came from the engine as it is, and may mean something to others.
+/// By its grammar: numbers that no float holds, and halves of characters, came from the engine as they are.
 fn json(text: &str) {
-    let read = serde_json::from_str::<Value>(text);
-    let too_large =
-        |error: &serde_json::Error| error.to_string().starts_with("number out of range");
-    assert!(
-        read.as_ref().err().is_none_or(too_large),
-        "{text:?}: {read:?}"
-    );
+    let read = serde_json::from_str::<IgnoredAny>(text);
+    assert!(read.is_ok(), "{text:?}: {read:?}");
 }
