@@ -5,17 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
-use http::Method;
-use http_body_util::Full;
 use swarm_core::time::{Wall, nanos};
 use swarm_models::Service;
 use swarm_models::engine::{Engine, Options};
 use swarm_models::tokio_host::{StopHandle, TokioHost, serve_tcp};
 
 use crate::certs::Certificates;
+use crate::ports;
 use crate::store::Store;
-use crate::{http as client, ports};
 
 /// A modelled engine that is served as long as this lives.
 #[derive(Debug)]
@@ -85,8 +82,5 @@ pub async fn start(store: &Store, count: usize) -> Result<Vec<ModelledEngine>> {
 /// When the store refuses.
 pub async fn register(store: &Store, address: &str) -> Result<()> {
     let path = format!("/v1/kv/nodes/docker/swarm/nodes/{address}");
-    let mut request = client::request(Method::PUT, &path)?;
-    *request.body_mut() = Full::new(Bytes::copy_from_slice(address.as_bytes()));
-    client::send(store.address(), request).await?.success()?;
-    Ok(())
+    store.put(&path, address.to_owned()).await.map(|_| ())
 }

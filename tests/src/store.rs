@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::Method;
+use http_body_util::Full;
 use rustix::process::Signal;
 use serde_json::json;
 use swarm_models::Service;
@@ -120,6 +123,17 @@ impl Store {
     pub fn discovery(&self) -> String {
         let secure = self.secure.as_ref().map(|secure| secure.address);
         format!("consul://{}/nodes", secure.unwrap_or(self.address))
+    }
+
+    /// Sends a PUT of its HTTP API, past all of swarm; returns the answer without the space around it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn put(&self, path: &str, body: impl Into<Bytes>) -> Result<String> {
+        let mut request = client::request(Method::PUT, path)?;
+        *request.body_mut() = Full::new(body.into());
+        let answer = client::send(self.address, request).await?.success()?;
+        Ok(answer.text().trim().to_owned())
     }
 
     /// The cluster behind the double, for its faults; `None` when the store is a real Consul.

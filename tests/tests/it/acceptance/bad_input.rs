@@ -3,9 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http::Method;
-use http_body_util::Full;
 use swarm_tests::cluster::status;
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::modelled::{self, ModelledEngine};
@@ -165,11 +162,7 @@ async fn a_malformed_entry_in_the_store_harms_no_other() -> Result<()> {
     ];
     for (name, value) in entries {
         let path = format!("/v1/kv/nodes/docker/swarm/nodes/{name}");
-        let mut request = client::request(Method::PUT, &path)?;
-        *request.body_mut() = Full::new(Bytes::from_static(value));
-        client::send(world.store.address(), request)
-            .await?
-            .success()?;
+        world.store.put(&path, value).await?;
     }
     let late = ModelledEngine::start("late").await?;
     modelled::register(&world.store, &late.address().to_string()).await?;

@@ -1,11 +1,7 @@
 //! Managers that must not start beside others, and one that others cannot reach.
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http::Method;
-use http_body_util::Full;
-use serde_json::{Value, json};
-use swarm_tests::http as client;
+use serde_json::Value;
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::ports;
 use swarm_tests::process::{Process, Streams};
@@ -33,23 +29,14 @@ async fn a_second_manager_with_the_same_advertise_refuses_to_start() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_refuses_to_start_beside_a_classic_one() -> Result<()> {
     let store = Store::start().await?;
-    let session = put(&store, "/v1/session/create", json!({"TTL": "60s"})).await?;
+    let session = store.put("/v1/session/create", r#"{"TTL": "60s"}"#).await?;
     let session: Value = serde_json::from_str(&session)?;
     let session = session
         .get("ID")
         .and_then(Value::as_str)
         .context("no session")?;
     let key = format!("/v1/kv/nodes/docker/swarm/leader?acquire={session}");
-    let mut request = client::request(Method::PUT, &key)?;
-    *request.body_mut() = Full::new(Bytes::from_static(b"192.0.2.7:4000"));
-    ensure!(
-        client::send(store.address(), request)
-            .await?
-            .success()?
-            .text()
-            .trim()
-            == "true"
-    );
+    ensure!(store.put(&key, "192.0.2.7:4000").await? == "true");
 
     let own = ports::claim()?.to_string();
     let arguments = ["manage", "-H", &own, "--replication", "--advertise", &own];
@@ -103,13 +90,4 @@ async fn refused(store: &Store, arguments: &[&str]) -> Result<String> {
     let status = process.wait_exit(LIMIT).await?;
     ensure!(status.code() == Some(1), "{status}: {}", process.text());
     Ok(process.text())
-}
-
-async fn put(store: &Store, path: &str, body: Value) -> Result<String> {
-    let mut request = client::request(Method::PUT, path)?;
-    *request.body_mut() = Full::new(Bytes::from(body.to_string()));
-    Ok(client::send(store.address(), request)
-        .await?
-        .success()?
-        .text())
 }

@@ -4,9 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use http::Method;
-use http_body_util::Full;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use swarm_tests::manager::Manager;
@@ -28,7 +25,7 @@ struct ClassicAgent<'a> {
 impl<'a> ClassicAgent<'a> {
     async fn join(store: &'a Store, engine: SocketAddr) -> Result<Self> {
         let wanted = json!({"TTL": "90s", "LockDelay": "1ms", "Behavior": "delete"});
-        let made = put(store, "/v1/session/create", wanted.to_string()).await?;
+        let made = store.put("/v1/session/create", wanted.to_string()).await?;
         let made: Value = serde_json::from_str(&made)?;
         let session = made.get("ID").and_then(Value::as_str).context("no ID")?;
         let agent = Self {
@@ -38,7 +35,7 @@ impl<'a> ClassicAgent<'a> {
         };
         let key = agent.key();
         let acquire = format!("{key}?acquire={session}&flags=3304740253564472344");
-        let acquired = put(store, &acquire, engine.to_string()).await?;
+        let acquired = store.put(&acquire, engine.to_string()).await?;
         ensure!(acquired == "true", "{key}: {acquired}");
         agent.heartbeat().await?;
         Ok(agent)
@@ -47,28 +44,21 @@ impl<'a> ClassicAgent<'a> {
     /// It renews whatever session the key has, and writes the value anew.
     async fn heartbeat(&self) -> Result<()> {
         let renew = format!("/v1/session/renew/{}", self.session);
-        put(self.store, &renew, String::new()).await?;
-        put(self.store, &self.key(), self.engine.to_string()).await?;
+        self.store.put(&renew, "").await?;
+        self.store.put(&self.key(), self.engine.to_string()).await?;
         Ok(())
     }
 
     /// Its session ends, as it does some time after the last heartbeat.
     async fn expire(self) -> Result<()> {
         let destroy = format!("/v1/session/destroy/{}", self.session);
-        put(self.store, &destroy, String::new()).await?;
+        self.store.put(&destroy, "").await?;
         Ok(())
     }
 
     fn key(&self) -> String {
         format!("/v1/kv/nodes/docker/swarm/nodes/{}", self.engine)
     }
-}
-
-async fn put(store: &Store, path: &str, body: String) -> Result<String> {
-    let mut request = client::request(Method::PUT, path)?;
-    *request.body_mut() = Full::new(Bytes::from(body));
-    let answer = client::send(store.address(), request).await?.success()?;
-    Ok(answer.text().trim().to_owned())
 }
 
 /// Waits until the manager has these engines, healthy, and no other.
