@@ -51,6 +51,10 @@ impl Store for Registry {
         Err(unused())
     }
 
+    async fn check_write(&self) -> Result<(), StoreError> {
+        Err(unused())
+    }
+
     async fn announce_primary(&self, _: &HostPort) -> Result<(), StoreError> {
         Err(unused())
     }

@@ -136,6 +136,10 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the lease record linearizably.
     async fn verify_lease(&self) -> Result<Reading, StoreError>;
 
+    /// Asks for a change of the lease record that cannot come to pass: whether the store has a leader, and lets this
+    /// client write. Nothing is changed.
+    async fn check_write(&self) -> Result<(), StoreError>;
+
     /// Writes the primary's address where scripts of classic Swarm look for it.
     async fn announce_primary(&self, primary: &HostPort) -> Result<(), StoreError>;
 

@@ -31,6 +31,8 @@ use transport::Call;
 
 /// Consul adds up to a sixteenth to the wait; a server that is paused never answers at all.
 const WATCH_LIMIT: Duration = Duration::from_millis(6_500);
+/// A version that no key has: raft counts up to it.
+const NEVER: Version = Version(u64::MAX);
 /// The flags classic Swarm writes with each of its keys (spec/classic.md section 2.4).
 const CLASSIC_FLAGS: u64 = 0x2ddc_cbc0_58a5_0c18;
 
@@ -196,6 +198,20 @@ impl Store for Consul {
             .read_key(self.read(), self.layout.lease(), consistent())
             .await?;
         Ok(reading(found.pair))
+    }
+
+    async fn check_write(&self) -> Result<(), StoreError> {
+        let request = txn::cas(self.layout.lease(), Some(NEVER), b"");
+        match self.write().execute(request).await {
+            Ok(_) => Err(StoreError::Garbage {
+                servers: self.servers.names(),
+                cause: "it swapped a version that no key has".to_owned(),
+            }),
+            Err(error) => match outcome::of_failed_write(&error, true) {
+                outcome::Failed::Conflict => Ok(()),
+                outcome::Failed::NotApplied | outcome::Failed::Unknown => Err(error),
+            },
+        }
     }
 
     async fn announce_primary(&self, primary: &HostPort) -> Result<(), StoreError> {

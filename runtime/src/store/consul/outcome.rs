@@ -77,14 +77,10 @@ mod tests {
             (403, "ACL not found", Failed::NotApplied),
             (
                 409,
-                r#"{"Errors":[{"OpIndex":0,"What":"index is stale"}]}"#,
+                "failed to set key \"nodes/docker/swarm/lease\", index is stale",
                 Failed::Conflict,
             ),
-            (
-                409,
-                r#"{"Errors":[{"OpIndex":0,"What":"Permission denied"}]}"#,
-                Failed::NotApplied,
-            ),
+            (409, "Permission denied", Failed::NotApplied),
             (503, "retry later", Failed::NotApplied),
             (502, "bad gateway", Failed::Unknown),
         ] {

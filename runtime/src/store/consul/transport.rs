@@ -10,6 +10,7 @@ use rustify::errors::ClientError;
 use swarm_core::discovery::Secret;
 
 use super::super::{StoreError, servers};
+use super::txn;
 use crate::http::Body;
 use crate::http::body;
 
@@ -83,16 +84,11 @@ impl<'a> Call<'a> {
         let servers = self.call.names();
         match error {
             ClientError::ServerResponseError { code, content } => {
-                let message = content
-                    .unwrap_or_default()
-                    .trim()
-                    .chars()
-                    .take(512)
-                    .collect();
+                let text = txn::complaint(&content.unwrap_or_default());
                 StoreError::Refused {
                     servers,
                     status: code.into(),
-                    message,
+                    message: text.chars().take(512).collect(),
                 }
             }
             ClientError::RequestError { source, .. } => StoreError::Unreachable {

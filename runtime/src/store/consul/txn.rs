@@ -43,6 +43,27 @@ impl TxnResponse {
     }
 }
 
+/// What is wrong according to `answer`: a transaction that was rolled back tells it in JSON, anything else in plain words.
+pub(super) fn complaint(answer: &str) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct RolledBack {
+        errors: Vec<Complaint>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Complaint {
+        what: String,
+    }
+    match serde_json::from_str(answer) {
+        Ok(RolledBack { errors }) => {
+            let all: Vec<String> = errors.into_iter().map(|one| one.what).collect();
+            all.join("; ")
+        }
+        Err(_) => answer.trim().to_owned(),
+    }
+}
+
 /// Sets `key` to `value` if it is at `expected`; `None` means that it must not exist.
 pub(super) fn cas(key: &str, expected: Option<Version>, value: &[u8]) -> TxnRequest {
     let index = expected.map_or(0, |version| version.0);
@@ -55,5 +76,19 @@ pub(super) fn cas(key: &str, expected: Option<Version>, value: &[u8]) -> TxnRequ
         json!({"Verb": verb, "Key": key, "Value": BASE64_STANDARD.encode(value), "Index": index});
     TxnRequest {
         operations: json!([{ "KV": operation }]).to_string().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_rolled_back_tells_why_in_few_words() {
+        let pretty = "{\n    \"Results\": null,\n    \"Errors\": [\n        {\n            \"OpIndex\": 0,\n            \
+                      \"What\": \"Permission denied\"\n        }\n    ]\n}";
+        assert_eq!(complaint(pretty), "Permission denied");
+        assert_eq!(complaint(" No cluster leader\n"), "No cluster leader");
+        assert_eq!(complaint("{\"Errors\": 1}"), "{\"Errors\": 1}");
     }
 }

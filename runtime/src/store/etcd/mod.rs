@@ -33,6 +33,9 @@ use gateway::Gateway;
 use watch::{Waited, Watch};
 use wire::{Base64, Done, EventType, Int, Pair, Put, Range, Span, Swap, Swapped};
 
+/// A revision that no key has: revisions are counted up to it.
+const NEVER: u64 = i64::MAX.unsigned_abs();
+
 /// A cluster of etcd servers.
 pub struct Etcd {
     gateway: Gateway,
@@ -192,6 +195,17 @@ impl Store for Etcd {
     async fn verify_lease(&self) -> Result<Reading, StoreError> {
         let found = self.range(&Span::key(self.layout.lease())).await?;
         Ok(reading(&found.kvs))
+    }
+
+    async fn check_write(&self) -> Result<(), StoreError> {
+        let swap = Swap::new(self.layout.lease(), NEVER, Vec::new());
+        let swapped: Swapped = self.ask(&self.write(), gateway::TXN, &swap).await?;
+        if swapped.succeeded {
+            return Err(self
+                .gateway
+                .garbage("it swapped a revision that no key has"));
+        }
+        Ok(())
     }
 
     async fn announce_primary(&self, primary: &HostPort) -> Result<(), StoreError> {

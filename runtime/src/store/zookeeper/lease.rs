@@ -22,6 +22,8 @@ use super::session::{Answered, Failure, Session};
 
 /// How often a swap starts over because something else than the record changed.
 const TRIES: usize = 3;
+/// A data version that no node has: a counter from 0.
+const NEVER: i32 = i32::MAX;
 
 pub(super) struct Lease {
     path: String,
@@ -133,6 +135,42 @@ impl Lease {
         match self.try_swap(session, deadline, expected, record).await {
             Ok(outcome) => outcome,
             Err(failure) => outcome::of_failed_write(&failure),
+        }
+    }
+
+    /// Asks for a write that fails in any case. Rights are looked at before versions, and what is there before rights: a
+    /// node that is not there yet is made twice in one transaction, below the nearest that is.
+    pub(super) async fn check_write(
+        &self,
+        session: &Session,
+        deadline: Mono,
+    ) -> Result<(), StoreError> {
+        let create = |path: &str| Op::Create {
+            path: path.to_owned(),
+            data: Vec::new(),
+            ephemeral: false,
+        };
+        let change = Op::Set {
+            path: self.path.clone(),
+            data: Vec::new(),
+            version: NEVER,
+        };
+        let mut steps = vec![change];
+        let mut above = Some(self.path.as_str());
+        loop {
+            let mut answered = session.ask(deadline, &[Op::Multi(steps)], true).await?;
+            match transaction(session, answered.replies.remove(0))? {
+                Ok(_) => return Err(session.garbage("it did what cannot be done")),
+                Err(Code::BAD_VERSION | Code::NODE_EXISTS) => return Ok(()),
+                Err(Code::NO_NODE) => {}
+                Err(code) => return Err(session.refused(code)),
+            }
+            let Some(path) = above else {
+                return Err(session.refused(Code::NO_NODE));
+            };
+            steps = vec![create(path), create(path)];
+            let folder = path.rsplit_once('/').map(|(folder, _)| folder);
+            above = folder.filter(|folder| !folder.is_empty());
         }
     }
 

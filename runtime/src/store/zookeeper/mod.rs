@@ -147,6 +147,10 @@ impl Store for ZooKeeper {
         self.lease.verify(&self.session, self.deadline()).await
     }
 
+    async fn check_write(&self) -> Result<(), StoreError> {
+        self.lease.check_write(&self.session, self.deadline()).await
+    }
+
     async fn announce_primary(&self, primary: &HostPort) -> Result<(), StoreError> {
         let (path, address) = (path(self.layout.leader()), primary.to_string());
         self.session.put(self.deadline(), &path, &address).await

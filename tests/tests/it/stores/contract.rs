@@ -40,6 +40,7 @@ macro_rules! kept_by_every_store {
 kept_by_every_store![
     a_swap_needs_the_version_that_is_there,
     of_many_swaps_at_once_one_wins,
+    asking_for_the_right_to_write_changes_nothing,
     a_watch_returns_at_a_change_and_without_one,
     a_server_that_is_away_applied_nothing_and_forgets_nothing,
     a_server_that_hangs_leaves_the_outcome_unknown,
@@ -73,6 +74,20 @@ async fn a_swap_needs_the_version_that_is_there(subject: Subject) -> Result<()> 
             "{stale:?}: {outcome:?}"
         );
     }
+    ensure!(subject.other()?.verify_lease().await? == there);
+    Ok(())
+}
+
+async fn asking_for_the_right_to_write_changes_nothing(subject: Subject) -> Result<()> {
+    let store = &subject.store;
+    store.check_write().await?;
+    ensure!(subject.other()?.verify_lease().await? == Reading::Absent);
+    let version = swapped(store.swap_lease(None, &record(1, "n")).await)?;
+    store.check_write().await?;
+    let there = Reading::Present {
+        version,
+        record: record(1, "n"),
+    };
     ensure!(subject.other()?.verify_lease().await? == there);
     Ok(())
 }

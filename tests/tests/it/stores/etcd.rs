@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use swarm::store::Cursor;
 use swarm_core::election::{Reading, SwapOutcome};
@@ -44,20 +46,8 @@ async fn users_log_in_and_do_so_again_when_their_token_is_gone() -> Result<()> {
         return Ok(());
     }
     let server = Server::Ensemble(Ensemble::start(Kind::Etcd, 1).await?);
-    for (path, body) in [
-        (
-            "/v3/auth/user/add",
-            json!({"name": "root", "password": "secret"}),
-        ),
-        ("/v3/auth/role/add", json!({"name": "root"})),
-        (
-            "/v3/auth/user/grant",
-            json!({"user": "root", "role": "root"}),
-        ),
-        ("/v3/auth/enable", json!({})),
-    ] {
-        ask(&server, path, &body).await?;
-    }
+    add_user(&server, "root", json!(null)).await?;
+    ask(&server, "/v3/auth/enable", &json!({})).await?;
     let stranger = open(&server.discovery(), &[])?;
     let refused = stranger.verify_lease().await.err().context("not refused")?;
     ensure!(refused.to_string().contains("user"), "{refused}");
@@ -82,6 +72,56 @@ async fn users_log_in_and_do_so_again_when_their_token_is_gone() -> Result<()> {
     let second = swapped(store.swap_lease(Some(first), &record(2, "n")).await)?;
     let mut cursor = Cursor::default();
     ensure!(store.watch_lease(&mut cursor).await?.version() == Some(second));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_below_the_prefix_are_enough() -> Result<()> {
+    if !Kind::Etcd.is_here()? {
+        return Ok(());
+    }
+    let server = Server::Ensemble(Ensemble::start(Kind::Etcd, 1).await?);
+    let below = |kind: &str| {
+        let bytes = |text: &str| BASE64_STANDARD.encode(text);
+        let (from, to) = (bytes("nodes/docker/swarm/"), bytes("nodes/docker/swarm0"));
+        json!({"permType": kind, "key": from, "range_end": to})
+    };
+    add_user(&server, "root", json!(null)).await?;
+    add_user(&server, "manager", below("READWRITE")).await?;
+    add_user(&server, "reader", below("READ")).await?;
+    ask(&server, "/v3/auth/enable", &json!({})).await?;
+
+    let store = open(&server.discovery(), &["etcd.user=manager:secret"])?;
+    store.check_write().await?;
+    swapped(store.swap_lease(None, &record(1, "n")).await)?;
+    let engine = "10.0.0.1:2375".parse()?;
+    store.announce_primary(&engine).await?;
+    store.set_drained("id", "name", true).await?;
+    store.register(&engine, LIMIT).await?;
+    let mut cursor = Cursor::default();
+    ensure!(store.watch_engines(&mut cursor).await? == ["10.0.0.1:2375"]);
+
+    let reader = open(&server.discovery(), &["etcd.user=reader:secret"])?;
+    ensure!(reader.verify_lease().await?.version().is_some());
+    let refused = reader.check_write().await.err().context("not refused")?;
+    ensure!(
+        refused.is_final() && refused.to_string().contains("permission denied"),
+        "{refused}"
+    );
+    Ok(())
+}
+
+/// A user with a role of the same name and, unless it is null, this permission. The password is `secret`.
+async fn add_user(server: &Server, name: &str, permission: Value) -> Result<()> {
+    let user = json!({"name": name, "password": "secret"});
+    ask(server, "/v3/auth/user/add", &user).await?;
+    ask(server, "/v3/auth/role/add", &json!({"name": name})).await?;
+    if !permission.is_null() {
+        let grant = json!({"name": name, "perm": permission});
+        ask(server, "/v3/auth/role/grant", &grant).await?;
+    }
+    let grant = json!({"user": name, "role": name});
+    ask(server, "/v3/auth/user/grant", &grant).await?;
     Ok(())
 }
 

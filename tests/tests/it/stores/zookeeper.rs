@@ -128,6 +128,8 @@ async fn who_logs_in_owns_what_is_created() -> Result<()> {
         );
         let outcome = stranger.swap_lease(Some(first), &record(2, "n2")).await;
         ensure!(outcome == SwapOutcome::NotApplied, "{outcome:?}");
+        let refused = stranger.check_write().await.err().context("not refused")?;
+        ensure!(refused.is_final(), "{refused}");
         let engine = "10.0.0.1:2375".parse()?;
         let refused = stranger.register(&engine, LIMIT).await;
         ensure!(
@@ -136,6 +138,7 @@ async fn who_logs_in_owns_what_is_created() -> Result<()> {
         );
     }
     let again = open(&discovery, &["zk.auth=swarm:secret"])?;
+    again.check_write().await?;
     swapped(again.swap_lease(Some(first), &record(2, "n2")).await)?;
     Ok(())
 }
