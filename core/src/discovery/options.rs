@@ -102,6 +102,22 @@ pub enum OptionError {
 const TOKEN_LEN_MAX: usize = 1_024;
 
 impl DiscoveryOptions {
+    /// The same, for somebody whom the store does not know.
+    #[must_use]
+    pub fn without_credentials(&self) -> Self {
+        let tls = self.tls.clone().map(|tls| TlsConfig {
+            identity: None,
+            ..tls
+        });
+        Self {
+            kv_path: self.kv_path.clone(),
+            consul_token: None,
+            etcd_user: None,
+            zk_auth: None,
+            tls,
+        }
+    }
+
     /// Reads `key=value` texts; the last of several with the same key counts.
     ///
     /// # Errors

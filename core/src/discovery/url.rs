@@ -98,6 +98,30 @@ pub enum DiscoveryError {
 const ZOOKEEPER_PORT: u16 = 2181;
 
 impl Discovery {
+    /// The servers of a store; none where it is not one.
+    #[must_use]
+    pub fn servers(&self) -> &[HostPort] {
+        match self {
+            Self::Consul { servers, .. }
+            | Self::Etcd { servers, .. }
+            | Self::ZooKeeper { servers, .. } => servers,
+            Self::File(_) | Self::Nodes(_) | Self::Token => &[],
+        }
+    }
+
+    /// The same store, with `server` alone to ask.
+    #[must_use]
+    pub fn at(&self, server: &HostPort) -> Self {
+        let mut at = self.clone();
+        match &mut at {
+            Self::Consul { servers, .. }
+            | Self::Etcd { servers, .. }
+            | Self::ZooKeeper { servers, .. } => *servers = vec![server.clone()],
+            Self::File(_) | Self::Nodes(_) | Self::Token => {}
+        }
+        at
+    }
+
     /// The scheme, as written in URLs.
     #[must_use]
     pub fn scheme(&self) -> &'static str {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::address::HostPort;
 use crate::api::ApiVersion;
 use crate::cluster::{Admission, Container, EngineState, Image, Network, Specs, Volume};
 use crate::time::Wall;
@@ -370,6 +371,19 @@ pub const NEWEST_API: ApiVersion = ApiVersion::new(1, 41);
 /// The oldest API version an engine must speak.
 pub const OLDEST_API: ApiVersion = ApiVersion::new(1, 24);
 
+/// The version to talk in to the engine at `address` that says this of itself.
+///
+/// # Errors
+/// A text for the operator when it is no engine that can be used.
+pub fn accept(address: &HostPort, specs: &Specs) -> Result<ApiVersion, String> {
+    if specs.version.starts_with("swarm/") || specs.cpus == 0 || specs.memory == 0 {
+        return Err(format!(
+            "cannot get resources for this engine, make sure {address} is a Docker Engine, not a Swarm manager"
+        ));
+    }
+    negotiate(specs.api_version, specs.api_version_min)
+}
+
 /// The version to talk in to an engine that speaks `min` to `max`: the newest of both sides.
 ///
 /// Engines that dropped [`NEWEST_API`] (Docker 29 starts at 1.44) are met at their own minimum: what swarm asks for
@@ -377,7 +391,7 @@ pub const OLDEST_API: ApiVersion = ApiVersion::new(1, 24);
 ///
 /// # Errors
 /// A text for the operator when the engine is too old.
-pub fn negotiate(max: ApiVersion, min: Option<ApiVersion>) -> Result<ApiVersion, String> {
+fn negotiate(max: ApiVersion, min: Option<ApiVersion>) -> Result<ApiVersion, String> {
     if max < OLDEST_API {
         return Err(format!(
             "the engine speaks API {max} at most, swarm needs {OLDEST_API} or newer: update the engine"

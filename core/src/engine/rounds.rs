@@ -8,7 +8,7 @@ use super::stream::Ended;
 use super::work::{MAX_OBJECTS, Object};
 use super::{
     Admission, Call, CallError, Effect, EngineState, Failure, Level, Listed, OpId, Reply,
-    SpecsReply, ViewChange, negotiate,
+    SpecsReply, ViewChange, accept,
 };
 use crate::machine::Effects;
 use crate::time::{Mono, Wall};
@@ -97,14 +97,7 @@ impl Life {
             mut warnings,
             system_time,
         } = reply;
-        if specs.version.starts_with("swarm/") || specs.cpus == 0 || specs.memory == 0 {
-            let reason = format!(
-                "cannot get resources for this engine, make sure {} is a Docker Engine, not a Swarm manager",
-                self.address
-            );
-            return self.fail(now, &refused(reason), out);
-        }
-        match negotiate(specs.api_version, specs.api_version_min) {
+        match accept(&self.address, &specs) {
             Ok(version) => self.api = Some(version),
             Err(reason) => return self.fail(now, &refused(reason), out),
         }

@@ -50,6 +50,15 @@ pub(super) const CLUSTER_OPTIONS: &str = "Cluster options:
                              reschedule:on-node-failure are moved
 ";
 
+/// Ends the help of `doctor`.
+pub(super) const DOCTOR_NOTES: &str =
+    "Give it the options of 'swarm manage', on the machine of a manager, whether that runs or not.
+
+Exit code:
+  0    a manager with these options can do its work
+  1    something keeps it from that, or the options cannot be used
+";
+
 /// Ends the help of `status`.
 pub(super) const STATUS_EXIT: &str = "Exit code:
   0    a primary is there and answers

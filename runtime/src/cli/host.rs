@@ -1,4 +1,4 @@
-//! This machine and this build: what `/info` and `/version` tell of them, and how many files may be open.
+//! This machine and this build: what `/info` and `/version` tell of them, how many files may be open, and what a crash leaves.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::system::uname;
@@ -30,6 +30,11 @@ pub(super) fn host_info(env: &Env, config: &Manage) -> HostInfo {
     }
 }
 
+/// How many files a manager may have open, which raises its limit as far as it may; `None` for any number.
+pub(super) fn open_files_allowed() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 /// Raises the limit on open files to what this process may have. Every engine needs a few connections, and shells and
 /// service managers start programs with 1,024 files, whatever they may have.
 pub(super) fn raise_file_limit() {
@@ -37,6 +42,16 @@ pub(super) fn raise_file_limit() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "cannot raise the limit on open files");
+    }
+}
+
+/// Lets a crash leave no file with this process's memory: requests carry passwords of registries. Whoever needs one raises
+/// the limit of the running process.
+pub(super) fn leave_no_core_file() {
+    let mut limit = getrlimit(Resource::Core);
+    limit.current = Some(0);
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::debug!(%error, "cannot lower the limit on core files");
     }
 }
 

@@ -43,6 +43,13 @@ pub static VERSION: LazyLock<String> = LazyLock::new(|| {
 pub enum Command {
     /// `swarm manage`
     Manage(Box<Manage>),
+    /// `swarm doctor`
+    Doctor {
+        /// The manager whose needs are looked at.
+        manage: Box<Manage>,
+        /// Whether to print JSON.
+        json: bool,
+    },
     /// `swarm join`
     Join(Join),
     /// `swarm list`
@@ -190,12 +197,16 @@ pub fn parse(
             return Err(CliError::Create);
         }
         Some(args::Command::Create(_)) => return Err(CliError::CreateArguments),
+        Some(args::Command::Doctor(doctor)) => Command::Doctor {
+            manage: Box::new(Manage::try_from(doctor.manage.raw(env))?),
+            json: doctor.json,
+        },
         Some(args::Command::Manage(manage)) => {
             let print_config = manage.print_config;
             let raw = RawManage {
                 debug,
                 experimental: cli.global.experimental,
-                ..manage.raw(env)
+                ..manage.options.raw(env)
             };
             let manage = Manage::try_from(raw)?;
             if print_config && let Some((name, matches)) = matches.subcommand() {
@@ -230,7 +241,8 @@ fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyh
     let logs = match &invocation.command {
         Command::Manage(_) | Command::Join(_) | Command::Dev(_) => true,
         // What these print is for scripts.
-        Command::List(_)
+        Command::Doctor { .. }
+        | Command::List(_)
         | Command::Status(_)
         | Command::StepDown(_)
         | Command::Engine(_)
@@ -239,6 +251,7 @@ fn execute(platform: &SharedPlatform, env: &Env, invocation: Invocation) -> anyh
     if logs {
         crate::log::init(invocation.log, LogClock::of(platform))?;
         host::raise_file_limit();
+        host::leave_no_core_file();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -268,6 +281,9 @@ async fn dispatch(
                 true => commands::until_stdin_ends(manager).await,
                 false => manager.await,
             }
+        }
+        Command::Doctor { manage, json } => {
+            commands::doctor(platform, *manage, json, host::open_files_allowed()).await
         }
         Command::Join(config) => {
             warn(&config.warnings);

@@ -141,6 +141,7 @@ fn commands_that_ask_a_manager_read_what_the_docker_command_reads() {
             Command::Status(client) | Command::StepDown(client) => client.tls,
             Command::Engine(order) => order.client.tls,
             Command::Manage(_)
+            | Command::Doctor { .. }
             | Command::Join(_)
             | Command::List(_)
             | Command::Certs(_)
@@ -323,6 +324,7 @@ fn help_is_printed_for_nobody_and_everybody() {
     }
     for (command, line) in [
         ("manage", "Usage: swarm manage [OPTIONS] <discovery>\n"),
+        ("doctor", "Usage: swarm doctor [OPTIONS] <discovery>\n"),
         ("join", "Usage: swarm join [OPTIONS] <discovery>\n"),
         ("list", "Usage: swarm list [OPTIONS] <discovery>\n"),
         ("create", "Usage: swarm create\n"),

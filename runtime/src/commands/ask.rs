@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use http::header::{HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,8 @@ use crate::manager::status::{ManagerStatus, STATUS_PATH};
 use crate::platform::{BoxIo, SharedPlatform, timeout};
 use crate::tls::{ClientTls, TlsError};
 
+/// So many are asked at the same time.
+const AT_ONCE: usize = 64;
 /// A status with thousands of engines fits.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -162,6 +165,16 @@ impl fmt::Display for Shown<'_> {
             Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
+}
+
+/// What comes of doing the same with each of `items`, several at a time, in their order: those that do not answer cost
+/// one limit together.
+pub(super) async fn each<I, F: Future>(
+    items: impl IntoIterator<Item = I>,
+    act: impl FnMut(I) -> F,
+) -> Vec<F::Output> {
+    let acts = stream::iter(items).map(act);
+    acts.buffered(AT_ONCE).collect().await
 }
 
 /// `text` from another machine, without what could steer a terminal.

@@ -5,6 +5,7 @@
 mod ask;
 mod certs;
 mod dev;
+mod doctor;
 mod engine;
 mod join;
 mod list;
@@ -16,6 +17,7 @@ mod store;
 
 pub use certs::certs;
 pub use dev::dev;
+pub use doctor::doctor;
 pub use engine::engine;
 pub use join::join;
 pub use list::list;

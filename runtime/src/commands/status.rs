@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use swarm_core::address::HostPort;
 use swarm_core::config::{Client, Endpoint};
-use tokio::sync::mpsc;
 
-use super::ask::{Asker, Shown};
+use super::ask::{Asker, Shown, each};
 use crate::cli::write_or_ignore;
 use crate::manager::status::ManagerStatus;
 use crate::platform::SharedPlatform;
@@ -24,7 +23,7 @@ const MANAGERS_MAX: usize = 64;
 /// When the manager cannot be asked, or no primary can be reached; what was found is printed all the same.
 pub async fn status(platform: SharedPlatform, config: Client) -> anyhow::Result<()> {
     let asker = Asker::of(&platform, &config)?;
-    let report = Report::new(survey(&platform, &asker, &config.endpoint).await?);
+    let report = Report::new(survey(&asker, &config.endpoint).await?);
     let text = if config.json {
         report.json()?
     } else {
@@ -38,11 +37,7 @@ pub async fn status(platform: SharedPlatform, config: Client) -> anyhow::Result<
 }
 
 /// Asks `first`, then all managers that it names, then those that these name.
-async fn survey(
-    platform: &SharedPlatform,
-    asker: &Asker,
-    first: &Endpoint,
-) -> anyhow::Result<Vec<Found>> {
+async fn survey(asker: &Asker, first: &Endpoint) -> anyhow::Result<Vec<Found>> {
     let shown = Shown(first).to_string();
     let status = match asker.status(first).await {
         Ok(status) => status,
@@ -59,7 +54,7 @@ async fn survey(
     while !wanted.is_empty() && asked.len() < MANAGERS_MAX {
         wanted.truncate(MANAGERS_MAX - asked.len());
         asked.extend(wanted.iter().map(ToString::to_string));
-        let answers = ask_all(platform, asker, wanted).await;
+        let answers = each(wanted, |address| ask(asker, address)).await;
         wanted = answers
             .iter()
             .filter_map(|found| found.answer.as_ref().ok())
@@ -87,28 +82,11 @@ pub(super) fn named_by(status: &ManagerStatus, asked: &BTreeSet<String>) -> Vec<
     named
 }
 
-/// Asks all at once, so that those that do not answer cost one limit together.
-async fn ask_all(platform: &SharedPlatform, asker: &Asker, wanted: Vec<HostPort>) -> Vec<Found> {
-    let (results, mut answers) = mpsc::channel(MANAGERS_MAX);
-    for address in wanted {
-        let (asker, results) = (asker.clone(), results.clone());
-        let question = async move {
-            let endpoint = Endpoint::Tcp(address.clone());
-            let answer = asker.status(&endpoint).await;
-            let found = Found {
-                address: address.to_string(),
-                answer: answer.map_err(|error| format!("{error:#}")),
-            };
-            // The receiver waits for all of them.
-            let _ = results.send(found).await;
-        };
-        platform.spawn("status", Box::pin(question));
+async fn ask(asker: &Asker, address: HostPort) -> Found {
+    let address = Endpoint::Tcp(address);
+    let answer = asker.status(&address).await;
+    Found {
+        address: Shown(&address).to_string(),
+        answer: answer.map_err(|error| format!("{error:#}")),
     }
-    drop(results);
-    let mut found = Vec::new();
-    while let Some(one) = answers.recv().await {
-        found.push(one);
-    }
-    found.sort_by(|a, b| a.address.cmp(&b.address));
-    found
 }

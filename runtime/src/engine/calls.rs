@@ -32,6 +32,23 @@ pub(super) struct Asker {
     list_bytes: usize,
 }
 
+/// What the engine at `address` says of itself, asked once.
+pub(crate) async fn describe(
+    platform: &SharedPlatform,
+    client: &Client,
+    address: &HostPort,
+) -> Result<SpecsReply, CallError> {
+    let asker = Asker {
+        platform: platform.clone(),
+        client: client.clone(),
+        address: address.clone(),
+        list_bytes: OBJECT_BYTES,
+    };
+    let limit = Call::Specs.limit();
+    let asked = timeout(platform.as_ref(), limit, asker.specs()).await;
+    asked.unwrap_or_else(|_| Err(asker.too_late(&Call::Specs)))
+}
+
 impl Asker {
     pub(super) fn new(shared: &Shared, address: HostPort) -> Self {
         Self {
@@ -49,20 +66,15 @@ impl Asker {
         version: Option<ApiVersion>,
         context: Option<EntryContext>,
     ) -> Result<Reply, CallError> {
-        let (limit, what) = (call.limit(), call.to_string());
-        timeout(
-            &*self.platform,
-            limit,
-            self.carry_out(call, version, context),
-        )
-        .await
-        .unwrap_or_else(|_| {
-            let reason = format!(
-                "engine {}: {what}: no answer within {limit:?}",
-                self.address
-            );
-            Err(failed(Failure::Timeout, reason))
-        })
+        let asked = self.carry_out(call.clone(), version, context);
+        let asked = timeout(&*self.platform, call.limit(), asked).await;
+        asked.unwrap_or_else(|_| Err(self.too_late(&call)))
+    }
+
+    fn too_late(&self, call: &Call) -> CallError {
+        let (address, limit) = (&self.address, call.limit());
+        let reason = format!("engine {address}: {call}: no answer within {limit:?}");
+        failed(Failure::Timeout, reason)
     }
 
     async fn carry_out(

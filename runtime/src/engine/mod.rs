@@ -31,6 +31,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use calls::describe;
 pub use events::{ClusterEvent, Subscription, SubscriptionError};
 
 use carrier::Carrier;

@@ -11,17 +11,17 @@ use crate::platform::SharedPlatform;
 use crate::tls::{ClientTls, Keeper, ServerTls, TlsError};
 
 /// The clients of a manager.
-pub(super) struct Legs {
-    pub(super) peers: Client,
-    pub(super) engines: Client,
-    pub(super) store: Client,
+pub(crate) struct Legs {
+    pub(crate) peers: Client,
+    pub(crate) engines: Client,
+    pub(crate) store: Client,
     /// What its own listeners speak.
     pub(super) listener: Option<Arc<ServerTls>>,
-    pub(super) keeper: Arc<Keeper>,
+    pub(crate) keeper: Arc<Keeper>,
 }
 
 impl Legs {
-    pub(super) fn new(platform: &SharedPlatform, config: &Manage) -> Result<Self, TlsError> {
+    pub(crate) fn new(platform: &SharedPlatform, config: &Manage) -> Result<Self, TlsError> {
         let mut keeper = Keeper::new(platform);
         let limits = |reach| ClientConfig {
             reach,
@@ -74,8 +74,14 @@ impl Legs {
         })
     }
 
-    /// Says so when any certificate passes as a manager's.
     pub(super) fn warn_of_impostors(&self, config: &Manage) {
+        if let Some(warning) = self.impostors(config) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// What to say when any certificate passes as a manager's.
+    pub(crate) fn impostors(&self, config: &Manage) -> Option<String> {
         let verified = config
             .tls
             .peers
@@ -85,14 +91,15 @@ impl Legs {
             .listener
             .as_ref()
             .is_some_and(|tls| tls.knows_managers());
-        if config.replication.is_some() && verified && !known {
-            tracing::warn!(
+        let concerned = config.replication.is_some() && verified && !known;
+        concerned.then(|| {
+            format!(
                 "Nothing tells the certificates of managers from others of the same CA: an engine could pass as a \
                  manager. Give managers a CA of their own with --peer-tlscacert, or the name URI:{} in their \
                  certificates",
                 crate::tls::MANAGER_URI
-            );
-        }
+            )
+        })
     }
 }
 

@@ -40,13 +40,14 @@ mod report;
 mod startup;
 pub mod status;
 
+pub(crate) use legs::Legs;
 pub use peers::{Peers, ask_status};
+pub(crate) use startup::{classic_holder, status_of};
 
 use browser::Browsers;
 use drain::Drains;
 use front::Front;
 use leaving::Leaving;
-use legs::Legs;
 use metrics::Metrics;
 use report::Reporter;
 

@@ -13,7 +13,7 @@ use super::status::{ManagerStatus, STATUS_PATH};
 use crate::election::Elector;
 use crate::http::{Client, Server, body};
 use crate::platform::{Listener, SharedPlatform, sleep, timeout};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tls::ServerTls;
 
 /// How long the address a manager advertises may take to answer.
@@ -28,11 +28,8 @@ pub(super) async fn refuse_conflicts(
     store: &dyn Store,
     election: &ElectionConfig,
 ) -> anyhow::Result<()> {
-    match store.classic_primary().await {
-        Ok(Some(address)) => bail!(
-            "a classic Swarm manager at {address} holds the leader lock under this prefix: stop all classic managers \
-             of the cluster first, or give this cluster a prefix of its own"
-        ),
+    match classic_holder(store).await {
+        Ok(Some(conflict)) => bail!(conflict),
         Ok(None) => {}
         // The store may come later; a classic manager without its store is no primary either.
         Err(error) => {
@@ -49,7 +46,19 @@ pub(super) async fn refuse_conflicts(
     Ok(())
 }
 
-async fn status_of(
+/// What keeps managers from starting as long as a classic one holds its lock; `None` if none does.
+pub(crate) async fn classic_holder(store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let address = store.classic_primary().await?;
+    Ok(address.map(|address| {
+        format!(
+            "a classic Swarm manager at {address} holds the leader lock under this prefix: stop all classic managers \
+             of the cluster first, or give this cluster a prefix of its own"
+        )
+    }))
+}
+
+/// The status of the manager at `at`; in words why there is none.
+pub(crate) async fn status_of(
     platform: &SharedPlatform,
     client: &Client,
     at: &HostPort,

@@ -175,23 +175,15 @@ impl Keeper {
     /// What to say of certificates that have ended, or are about to, and of lists that are too old.
     pub(super) fn ends_to_tell(&self) -> Vec<String> {
         let now = self.platform.wall();
-        let tell = |Certificate { file, ends }: Certificate| {
-            let name = format!("The certificate {} {}", file.flag, file.path.display());
-            let date = ends.rfc3339();
-            if ends < now {
-                Some(format!(
-                    "{name} ended at {date}: nobody who checks it connects any more. Put a new one in its place; it is \
-                     read without a restart"
-                ))
-            } else if ends.0 - now.0 < nanos(NOTICE) {
-                Some(format!(
-                    "{name} ends at {date}: put a new one in its place in time; it is read without a restart"
-                ))
-            } else {
-                None
-            }
-        };
-        let certificates = self.certificates().into_iter().filter_map(tell);
+        let certificates = self.certificates().into_iter();
+        let certificates = certificates.filter_map(|certificate| certificate.notice(now));
+        certificates.chain(self.overdue_lists()).collect()
+    }
+
+    /// What to say of revocation lists that their CAs should have replaced.
+    #[must_use]
+    pub fn overdue_lists(&self) -> Vec<String> {
+        let now = self.platform.wall();
         let lists = self.lists().into_iter().filter(|list| list.next < now);
         let overdue = |RevocationList { file, next }: RevocationList| {
             let name = format!("The revocation list {} {}", file.flag, file.path.display());
@@ -201,7 +193,7 @@ impl Keeper {
                 next.rfc3339()
             )
         };
-        certificates.chain(lists.map(overdue)).collect()
+        lists.map(overdue).collect()
     }
 
     fn lists(&self) -> BTreeSet<RevocationList> {
@@ -211,6 +203,29 @@ impl Keeper {
 }
 
 impl Certificate {
+    /// What to say of it at `now` if it has ended, or is about to.
+    #[must_use]
+    pub fn notice(&self, now: Wall) -> Option<String> {
+        let name = format!(
+            "The certificate {} {}",
+            self.file.flag,
+            self.file.path.display()
+        );
+        let date = self.ends.rfc3339();
+        if self.ends < now {
+            Some(format!(
+                "{name} ended at {date}: nobody who checks it connects any more. Put a new one in its place; it is \
+                 read without a restart"
+            ))
+        } else if self.ends.0 - now.0 < nanos(NOTICE) {
+            Some(format!(
+                "{name} ends at {date}: put a new one in its place in time; it is read without a restart"
+            ))
+        } else {
+            None
+        }
+    }
+
     /// Whole days of validity left at `now`; below zero when it has ended.
     #[must_use]
     pub fn days_left(&self, now: Wall) -> i64 {

@@ -8,6 +8,7 @@ mod engine_loss;
 mod event_stream;
 mod foreign_clients;
 mod guide;
+mod operators;
 mod placement;
 mod refusals;
 mod rescheduling;
