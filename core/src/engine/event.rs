@@ -148,7 +148,9 @@ impl Event {
     /// Never for an event that was parsed.
     pub fn dressed(&self, node: &Node) -> Result<Self, EventError> {
         let mut members = RawObject::parse(self.raw.as_bytes())?;
-        let from = members.read::<String>("from")?.unwrap_or_default();
+        // What nobody relies on keeps no event from subscribers.
+        let from: Option<String> = members.read("from").unwrap_or_default();
+        let from = from.unwrap_or_default();
         let mut attributes = self.attributes.clone();
         for (key, value) in [
             ("node.name", &node.name),

@@ -77,6 +77,17 @@ fn dressed_events_name_their_engine_and_keep_the_rest() {
 }
 
 #[test]
+fn an_event_whose_origin_is_no_text_reaches_subscribers() {
+    let event = Event::parse(r#"{"Type":"container","Action":"start","from":-1}"#).unwrap();
+    let dressed = event.dressed(&Node::default()).unwrap();
+    assert!(
+        dressed.raw.contains(r#""from":" node:""#),
+        "{}",
+        dressed.raw
+    );
+}
+
+#[test]
 fn a_mark_changes_with_the_container_and_not_with_its_age() {
     let mark = |text: &str| {
         let raw = RawValue::from_string(text.to_owned()).unwrap();
