@@ -136,8 +136,8 @@ pub enum ConfigError {
     #[error("--peer-tlscacert, --peer-tlscert and --peer-tlskey require the use of --tlsverify")]
     TlsPeersUnverified,
     /// A list that nobody would look at.
-    #[error("--tlscrl requires the use of --tlsverify")]
-    TlsRevokedUnverified,
+    #[error("{0} requires the use of {1}")]
+    TlsRevokedUnverified(&'static str, &'static str),
     /// An unknown `--engine-tls`.
     #[error("unknown --engine-tls {0:?}: use off, on or verify")]
     EngineTls(String),

@@ -31,6 +31,8 @@ pub struct RawTls {
     pub engine_mode: Option<String>,
     /// `--engine-tlscacert`, `--engine-tlscert`, `--engine-tlskey`.
     pub engine: RawTlsFiles,
+    /// `--engine-tlscrl`.
+    pub engine_revoked: Option<String>,
 }
 
 /// The TLS flags of a command that asks a manager, as given.
@@ -147,7 +149,7 @@ impl RawTls {
         }
         let revoked = TlsFile::given("--tlscrl", self.revoked.as_deref());
         if !self.verify && revoked.is_some() {
-            return Err(ConfigError::TlsRevokedUnverified);
+            return Err(ConfigError::TlsRevokedUnverified("--tlscrl", "--tlsverify"));
         }
         let ca = ca.filter(|_| self.verify);
         let managers = self.peer.ca(&PEER);
@@ -190,6 +192,11 @@ impl RawTls {
         let (engine_ca, identity) = (self.engine.ca(&ENGINE), self.engine.identity(&ENGINE)?);
         let identity = identity.or_else(|| own.cloned());
         let ca = engine_ca.or_else(|| ca.cloned());
+        let revoked = TlsFile::given("--engine-tlscrl", self.engine_revoked.as_deref());
+        if mode != Mode::Verify && revoked.is_some() {
+            let (flag, needed) = ("--engine-tlscrl", "--engine-tls verify or --tlsverify");
+            return Err(ConfigError::TlsRevokedUnverified(flag, needed));
+        }
         match mode {
             Mode::Off if !self.engine.is_empty() => Err(ConfigError::EngineTlsUnused),
             Mode::Off => Ok(None),
@@ -201,7 +208,7 @@ impl RawTls {
             Mode::Verify => Ok(Some(TlsConfig {
                 ca,
                 identity,
-                ..TlsConfig::default()
+                revoked,
             })),
         }
     }
@@ -338,6 +345,24 @@ mod tests {
             ..verified()
         };
         assert!(with(unverified).unwrap_err().contains("--tlsverify"));
+    }
+
+    #[test]
+    fn engines_have_revocation_lists_of_their_own() {
+        let with = |mode: &str| {
+            checked(&RawTls {
+                engine_mode: Some(mode.to_owned()),
+                engine_revoked: Some("crl".to_owned()),
+                ..verified()
+            })
+        };
+        let (tls, _) = with("").unwrap();
+        assert_eq!(path(tls.engines.unwrap().revoked.as_ref()), Some("crl"));
+        assert_eq!(tls.listener.unwrap().revoked, None);
+        for mode in ["on", "off"] {
+            let error = with(mode).unwrap_err();
+            assert!(error.starts_with("--engine-tlscrl requires"), "{error}");
+        }
     }
 
     #[test]

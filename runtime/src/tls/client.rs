@@ -20,6 +20,8 @@ use crate::platform::{BoxIo, SharedPlatform};
 /// Turns connections that were opened into TLS.
 pub struct ClientTls {
     live: Reloading<Arc<ClientConfig>>,
+    /// The flag that names the revocation lists, if there are any.
+    lists: Option<&'static str>,
 }
 
 impl ClientTls {
@@ -63,7 +65,8 @@ impl ClientTls {
         let live = Reloading::new(files(config), move |texts| {
             make(&calendar, texts, &wanted, peers)
         })?;
-        Ok(Arc::new(Self { live }))
+        let lists = config.revoked.as_ref().map(|file| file.flag);
+        Ok(Arc::new(Self { live, lists }))
     }
 
     /// Speaks TLS over `io`, which leads to `to`.
@@ -76,35 +79,36 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let connector = TlsConnector::from(self.live.with(Arc::clone));
         let connected = connector.connect(name, io).await;
-        Ok(Box::new(connected.map_err(explained)?))
+        Ok(Box::new(connected.map_err(|error| self.explained(error))?))
     }
 
     pub(super) fn kept(&self) -> &dyn Kept {
         &self.live
     }
-}
 
-/// The usual mistakes in the words of an operator.
-fn explained(error: io::Error) -> io::Error {
-    let inner = error.get_ref();
-    let known = inner.and_then(|inner| inner.downcast_ref::<Error>());
-    let text = match known {
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "what answers there does not speak TLS".to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "the certificate there is not signed by the trusted CA".to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::Revoked)) => {
-            "the certificate there is revoked".to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => {
-            "--tlscrl has no revocation list of the CA that signed the certificate there".to_owned()
-        }
-        Some(Error::InvalidCertificate(CertificateError::Other(cause))) => cause.0.to_string(),
-        Some(_) | None => return error,
-    };
-    io::Error::new(error.kind(), text)
+    /// The usual mistakes in the words of an operator.
+    fn explained(&self, error: io::Error) -> io::Error {
+        let inner = error.get_ref();
+        let known = inner.and_then(|inner| inner.downcast_ref::<Error>());
+        let text = match known {
+            Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+                "what answers there does not speak TLS".to_owned()
+            }
+            Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                "the certificate there is not signed by the trusted CA".to_owned()
+            }
+            Some(Error::InvalidCertificate(CertificateError::Revoked)) => {
+                "the certificate there is revoked".to_owned()
+            }
+            Some(Error::InvalidCertificate(CertificateError::UnknownRevocationStatus)) => {
+                let flag = self.lists.unwrap_or_default();
+                format!("{flag} has no revocation list of the CA that signed the certificate there")
+            }
+            Some(Error::InvalidCertificate(CertificateError::Other(cause))) => cause.0.to_string(),
+            Some(_) | None => return error,
+        };
+        io::Error::new(error.kind(), text)
+    }
 }
 
 fn files(config: &TlsConfig) -> Vec<TlsFile> {

@@ -50,6 +50,9 @@ pub(super) struct RoleTls {
     /// its key, instead of --tlskey
     #[arg(long, value_name = "FILE")]
     engine_tlskey: Option<String>,
+    /// refuse engines whose certificates are in the revocation lists given here; one list for each CA of engines
+    #[arg(long, value_name = "FILE")]
+    engine_tlscrl: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +92,7 @@ impl Tls {
                 cert: roles.engine_tlscert,
                 key: roles.engine_tlskey,
             },
+            engine_revoked: roles.engine_tlscrl,
         }
     }
 

@@ -81,6 +81,39 @@ async fn a_list_that_should_have_been_replaced_is_told_of() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_engine_is_refused_once_its_certificate_is_listed() {
+    let (folder, platform) = (Folder::new(), TestPlatform::new() as SharedPlatform);
+    let ca = Ca::new(&folder, "ca", platform.wall());
+    ca.issue(Role::Manager, "manager", "me");
+    ca.issue(Role::Engine, "engine", HOST);
+    ca.revoke("ca", &[]);
+    let opens = TlsConfig {
+        revoked: Some(folder.file("--engine-tlscrl", "ca.crl.pem")),
+        ..folder.opens("ca", "manager")
+    };
+    let client = ClientTls::new(&platform, &opens).unwrap();
+    let mut keeper = Keeper::new(&platform);
+    keeper.add_client(&client);
+    let engine = ServerTls::new(&platform, &folder.listens("ca", "engine")).unwrap();
+    meet(&client, &engine).await.0.unwrap();
+    ca.revoke("ca", &["engine"]);
+    assert!(keeper.reload());
+    let error = told(meet(&client, &engine).await.0);
+    assert!(
+        error.contains("the certificate there is revoked"),
+        "{error}"
+    );
+    // A list of another CA says nothing of it.
+    Ca::new(&folder, "other", platform.wall()).revoke("ca", &[]);
+    assert!(keeper.reload());
+    let error = told(meet(&client, &engine).await.0);
+    assert!(
+        error.contains("--engine-tlscrl has no revocation list"),
+        "{error}"
+    );
+}
+
 #[test]
 fn lists_that_cannot_be_used_are_named() {
     let (folder, platform) = house();
