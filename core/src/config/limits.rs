@@ -26,6 +26,8 @@ pub struct RawLimits {
     pub head_timeout: String,
     /// `--handshake-timeout`.
     pub handshake_timeout: String,
+    /// `--body-timeout`.
+    pub body_timeout: String,
     /// `--idle-timeout`.
     pub idle_timeout: String,
     /// `--max-held-requests`.
@@ -63,6 +65,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
+    /// How long a request body that is read to be understood may take.
+    pub body_timeout: Duration,
     /// How long a connection may stay open without a request, at least `head_timeout`.
     pub idle_timeout: Duration,
     /// Requests that wait for a primary.
@@ -100,6 +104,7 @@ impl Default for RawLimits {
             body_size: defaults::MAX_BODY_SIZE.to_owned(),
             head_timeout: defaults::HEAD_TIMEOUT.to_owned(),
             handshake_timeout: defaults::HANDSHAKE_TIMEOUT.to_owned(),
+            body_timeout: defaults::BODY_TIMEOUT.to_owned(),
             idle_timeout: defaults::IDLE_TIMEOUT.to_owned(),
             held_requests: defaults::MAX_HELD_REQUESTS.to_owned(),
             kept_size: defaults::MAX_KEPT_SIZE.to_owned(),
@@ -123,6 +128,7 @@ impl Default for Limits {
             body_size: 4 << 20,
             head_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(120),
             held_requests: 1_024,
             kept_size: 64 << 20,
@@ -148,6 +154,7 @@ impl RawLimits {
             body_size: size("--max-body-size", &self.body_size, 64 * KIB, GIB)?,
             head_timeout: time("--head-timeout", &self.head_timeout, 100, HOUR)?,
             handshake_timeout: time("--handshake-timeout", &self.handshake_timeout, 100, HOUR)?,
+            body_timeout: time("--body-timeout", &self.body_timeout, 100, HOUR)?,
             idle_timeout: time("--idle-timeout", &self.idle_timeout, 100, 24 * HOUR)?,
             held_requests: count("--max-held-requests", &self.held_requests, 0, 1_000_000)?,
             kept_size: size("--max-kept-size", &self.kept_size, MIB, 64 * GIB)?,
@@ -228,7 +235,7 @@ mod tests {
     type Field = fn(&mut RawLimits) -> &mut String;
 
     /// Each flag, a value too small, one too large, and one that it takes.
-    const FLAGS: [(&str, Field, [&str; 3]); 16] = [
+    const FLAGS: [(&str, Field, [&str; 3]); 17] = [
         (
             "--max-connections",
             |raw| &mut raw.connections,
@@ -258,6 +265,11 @@ mod tests {
             "--handshake-timeout",
             |raw| &mut raw.handshake_timeout,
             ["-1s", "1h1s", "1s"],
+        ),
+        (
+            "--body-timeout",
+            |raw| &mut raw.body_timeout,
+            ["99ms", "1h1s", "1s"],
         ),
         (
             "--idle-timeout",

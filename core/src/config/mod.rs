@@ -69,6 +69,8 @@ pub mod defaults {
     pub const HEAD_TIMEOUT: &str = "10s";
     /// `--handshake-timeout`.
     pub const HANDSHAKE_TIMEOUT: &str = "5s";
+    /// `--body-timeout`.
+    pub const BODY_TIMEOUT: &str = "60s";
     /// `--idle-timeout`.
     pub const IDLE_TIMEOUT: &str = "120s";
     /// `--max-held-requests`.

@@ -11,15 +11,24 @@ use super::answer::ApiError;
 use super::engine::clean_request;
 use super::{Api, Call};
 use crate::http::body;
+use crate::platform::timeout;
 
 impl Api {
     /// Takes the whole body out.
     ///
     /// # Errors
-    /// 413 when it is longer than `--max-body-size`, 400 when it breaks off.
+    /// 413 when it is longer than `--max-body-size`, 408 when it takes longer than `--body-timeout`, 400 when it breaks off.
     pub(super) async fn take_body(&self, call: &mut Call) -> Result<Bytes, ApiError> {
         let body = std::mem::replace(call.http.body_mut(), body::empty());
-        Ok(body::collect_limited(body, self.settings.limits.body_size).await?)
+        let limits = &self.settings.limits;
+        let body = body::collect_limited(body, limits.body_size);
+        match timeout(self.platform.as_ref(), limits.body_timeout, body).await {
+            Ok(body) => Ok(body?),
+            Err(_) => Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body did not come within {:?}", limits.body_timeout),
+            )),
+        }
     }
 }
 

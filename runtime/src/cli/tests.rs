@@ -386,7 +386,7 @@ fn help_of_manage_names_every_flag_of_classic_swarm() {
 #[test]
 fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
     let line = "manage --max-connections 1 --max-handshakes 2 --max-head-size 9KiB --max-body-size 65k \
-                --head-timeout 3s --handshake-timeout 4s --idle-timeout 5s --max-held-requests 6 --max-kept-size 7m \
+                --head-timeout 3s --handshake-timeout 4s --body-timeout 8s --idle-timeout 5s --max-held-requests 6 --max-kept-size 7m \
                 --max-outgoing-connections 18 --connect-timeout 9s --answer-timeout 10s --work-timeout 11s \
                 --max-answer-size 12m --max-engine-starts 13 --stop-timeout 14s nodes://a:1";
     let limits = manage_of(line).limits;
@@ -399,6 +399,7 @@ fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
             body_size: 65 << 10,
             head_timeout: Duration::from_secs(3),
             handshake_timeout: Duration::from_secs(4),
+            body_timeout: Duration::from_secs(8),
             idle_timeout: Duration::from_secs(5),
             held_requests: 6,
             kept_size: 7 << 20,

@@ -163,9 +163,11 @@ impl Peers {
                 "only managers of the cluster may ask for a promise",
             );
         }
-        let request = match collect_limited(body, PROMISE_BYTES_MAX).await {
-            Ok(bytes) => PromiseRequest::parse(&bytes),
-            Err(problem) => Err(problem.to_string()),
+        let body = collect_limited(body, PROMISE_BYTES_MAX);
+        let request = match timeout(self.platform.as_ref(), HELLO_LIMIT, body).await {
+            Ok(Ok(bytes)) => PromiseRequest::parse(&bytes),
+            Ok(Err(problem)) => Err(problem.to_string()),
+            Err(late) => Err(late.to_string()),
         };
         let request = match request {
             Ok(request) => request,

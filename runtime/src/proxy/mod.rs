@@ -34,6 +34,7 @@ use payload::{Budget, Payload};
 use pulse::Pulses;
 
 use crate::api::{Api, Call, NotDispatched};
+use crate::http::body::BodyError;
 use crate::http::error::error;
 use crate::http::headers::{API_VERSION, remove_hop_by_hop};
 use crate::http::upgrade::UpgradePair;
@@ -183,6 +184,11 @@ impl Proxy {
         }
     }
 
+    async fn payload(&self, body: Body) -> Result<Payload, BodyError> {
+        let patience = self.settings.limits.body_timeout;
+        Payload::read(body, &self.budget, self.platform.as_ref(), patience).await
+    }
+
     /// Reads what is to be known of a request before anything is done with it.
     async fn take_up(
         &self,
@@ -220,7 +226,8 @@ impl Proxy {
         }
         let payload = match &forwarded {
             Some(_) => Payload::unread(body),
-            None => Payload::read(body, &self.budget)
+            None => self
+                .payload(body)
                 .await
                 .map_err(|e| bad(format!("the request's body broke off: {e}")))?,
         };

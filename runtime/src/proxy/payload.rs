@@ -8,6 +8,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -16,6 +17,7 @@ use swarm_core::proxy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::body::{self, Body, BodyError};
+use crate::platform::{Platform, timeout};
 
 /// Longest body that is kept for another attempt.
 pub(super) const KEPT_MAX: usize = 1 << 20;
@@ -74,19 +76,32 @@ pub(super) struct Waiting {
 }
 
 impl Payload {
-    /// Reads a short body; leaves a long one, or one there is no room for, at the client.
+    /// Reads a short body; leaves one that is long or takes longer than `patience`, or for which there is no room, at the
+    /// client.
     ///
     /// # Errors
     /// When the client broke off.
-    pub(super) async fn read(mut body: Body, budget: &Budget) -> Result<Self, BodyError> {
+    pub(super) async fn read(
+        mut body: Body,
+        budget: &Budget,
+        platform: &dyn Platform,
+        patience: Duration,
+    ) -> Result<Self, BodyError> {
         let limit = u64::try_from(KEPT_MAX).unwrap_or(u64::MAX);
         let exact = body.size_hint().exact();
         if body.size_hint().lower() > limit {
             return Ok(Self::waiting(Bytes::new(), body, exact));
         }
         let (mut bytes, mut room) = (BytesMut::new(), None);
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else {
+        let end = platform.mono() + patience;
+        loop {
+            let left = end.since(platform.mono());
+            let frame = match timeout(platform, left, body.frame()).await {
+                Ok(Some(frame)) => frame?,
+                Ok(None) => break,
+                Err(_) => return Ok(Self::waiting(bytes.freeze(), body, exact)),
+            };
+            let Ok(data) = frame.into_data() else {
                 continue;
             };
             let length = bytes.len() + data.len();
@@ -242,6 +257,7 @@ impl HttpBody for Gated {
 mod tests {
     use super::*;
     use crate::http::body::collect_limited;
+    use crate::http::testing::TestPlatform;
 
     const KEPT_TOTAL: usize = 4 * KEPT_MAX;
 
@@ -253,6 +269,12 @@ mod tests {
         }
         sender.finish();
         body
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn read(body: Body, budget: &Budget) -> Result<Payload, BodyError> {
+        Payload::read(body, budget, &*TestPlatform::new(), PATIENCE).await
     }
 
     fn futures_ready<T>(future: impl Future<Output = T>) -> T {
@@ -268,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_body_is_kept_and_sent_as_often_as_needed() {
-        let payload = Payload::read(pieces(4, 1_000), &Budget::new(KEPT_TOTAL))
+        let payload = read(pieces(4, 1_000), &Budget::new(KEPT_TOTAL))
             .await
             .unwrap();
         assert_eq!(payload.kind(), proxy::Body::Kept(4_000));
@@ -282,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_waits_until_it_is_wanted() {
-        let payload = Payload::read(pieces(3, KEPT_MAX / 2), &Budget::new(KEPT_TOTAL))
+        let payload = read(pieces(3, KEPT_MAX / 2), &Budget::new(KEPT_TOTAL))
             .await
             .unwrap();
         assert_eq!(payload.kind(), proxy::Body::Unsolicited);
@@ -303,7 +325,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_known_length_is_not_touched_when_it_is_too_long() {
         let long = body::full(vec![b'x'; KEPT_MAX + 1]);
-        let payload = Payload::read(long, &Budget::new(KEPT_TOTAL)).await.unwrap();
+        let payload = read(long, &Budget::new(KEPT_TOTAL)).await.unwrap();
         assert_eq!(payload.kind(), proxy::Body::Unsolicited);
         let (body, _) = payload.attempt(false);
         assert_eq!(body.size_hint().exact(), Some(KEPT_MAX as u64 + 1));
@@ -315,20 +337,47 @@ mod tests {
         let mut kept = Vec::new();
         for _ in 0..KEPT_TOTAL / KEPT_MAX {
             let body = body::full(vec![b'x'; KEPT_MAX]);
-            kept.push(Payload::read(body, &budget).await.unwrap());
+            kept.push(read(body, &budget).await.unwrap());
         }
         assert!(kept.iter().all(|one| matches!(one, Payload::Kept { .. })));
-        let late = Payload::read(body::full("x"), &budget).await.unwrap();
+        let late = read(body::full("x"), &budget).await.unwrap();
         assert_eq!(late.kind(), proxy::Body::Unsolicited);
         kept.pop();
-        let later = Payload::read(body::full("x"), &budget).await.unwrap();
+        let later = read(body::full("x"), &budget).await.unwrap();
         assert_eq!(later.kind(), proxy::Body::Kept(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_is_passed_on_as_it_comes() {
+        let (sender, body) = body::channel(1);
+        sender.send("a").await.unwrap();
+        let platform = TestPlatform::new();
+        let budget = Budget::new(KEPT_TOTAL);
+        let reading = Payload::read(body, &budget, &*platform, PATIENCE);
+        let dripping = async {
+            // Each piece comes in time, the whole does not.
+            for _ in 0..3 {
+                crate::platform::sleep(&*platform, PATIENCE / 2).await;
+                let _ = sender.send("b").await;
+            }
+            sender.finish();
+        };
+        let (payload, ()) = tokio::join!(
+            async {
+                let payload = reading.await.unwrap();
+                assert_eq!(payload.kind(), proxy::Body::Unsolicited);
+                let (body, _) = payload.attempt(false);
+                collect_limited(body, 10).await.unwrap()
+            },
+            dripping
+        );
+        assert_eq!(payload, "abbb");
     }
 
     #[tokio::test]
     async fn a_client_that_breaks_off_is_noticed() {
         let (sender, body) = body::channel(1);
         drop(sender);
-        assert!(Payload::read(body, &Budget::new(KEPT_TOTAL)).await.is_err());
+        assert!(read(body, &Budget::new(KEPT_TOTAL)).await.is_err());
     }
 }

@@ -1,3 +1,5 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 fn body(memory: u64) -> String {
@@ -283,6 +285,24 @@ async fn how_large_a_body_may_be_can_be_changed() {
     };
     assert_eq!(create(60 << 10).await.status, 201);
     assert_eq!(create(64 << 10).await.status, 413);
+    rig.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let limits = Limits {
+        body_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let rig = Rig::limited(vec![Options::new("node-0")], limits).await;
+    let mut client = rig.platform.connect(&rig.manager).await.unwrap();
+    let head = "POST /v1.41/containers/create HTTP/1.1\r\nHost: m\r\nContent-Length: 99\r\n\r\n{";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // The connection ends, too: what would come next could be the rest of the body.
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("did not come within 100ms"), "{answer}");
     rig.close().await;
 }
 

@@ -24,6 +24,9 @@ pub(super) struct Limits {
     /// how long the TLS handshake of a client may take
     #[arg(long, value_name = "DURATION", default_value = defaults::HANDSHAKE_TIMEOUT)]
     handshake_timeout: String,
+    /// how long a JSON body that is read to be understood may take
+    #[arg(long, value_name = "DURATION", default_value = defaults::BODY_TIMEOUT)]
+    body_timeout: String,
     /// how long a connection of a client may stay open without a request
     #[arg(long, value_name = "DURATION", default_value = defaults::IDLE_TIMEOUT)]
     idle_timeout: String,
@@ -65,6 +68,7 @@ impl Limits {
             body_size: self.max_body_size,
             head_timeout: self.head_timeout,
             handshake_timeout: self.handshake_timeout,
+            body_timeout: self.body_timeout,
             idle_timeout: self.idle_timeout,
             held_requests: self.max_held_requests,
             kept_size: self.max_kept_size,

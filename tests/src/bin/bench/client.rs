@@ -86,14 +86,60 @@ impl Client {
         Ok(text)
     }
 
+    /// As [`Self::expect`], keeping nothing of the body: how long it was. What a client does with an answer is not what
+    /// is measured.
+    pub(crate) fn skim(&mut self, method: &str, path: &str) -> Result<usize> {
+        self.write(method, path, "")?;
+        self.filled = 0;
+        let (status, from, length) = self.head()?;
+        ensure!((200..300).contains(&status), "{method} {path}: {status}");
+        self.drop_front(from);
+        if let Some(length) = length {
+            self.skip(length)?;
+            return Ok(length);
+        }
+        let mut whole = 0;
+        loop {
+            let text = self.buffer.get(..self.filled).unwrap_or_default();
+            let Some(line) = text.windows(2).take(20).position(|two| two == b"\r\n") else {
+                self.fill()?;
+                continue;
+            };
+            let size = std::str::from_utf8(text.get(..line).unwrap_or_default())?;
+            let size = usize::from_str_radix(size, 16).context("size of a chunk")?;
+            self.drop_front(line + 2);
+            self.skip(size + 2)?;
+            whole += size;
+            if size == 0 {
+                return Ok(whole);
+            }
+        }
+    }
+
+    /// Reads so many bytes and forgets them.
+    fn skip(&mut self, count: usize) -> Result<()> {
+        let mut left = count;
+        while left > self.filled {
+            left -= self.filled;
+            self.filled = 0;
+            self.fill()?;
+        }
+        self.drop_front(left);
+        Ok(())
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        self.buffer.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+
     /// Opens `GET /events`; lines are counted with [`Self::lines`].
     pub(crate) fn listen(server: SocketAddr) -> Result<Self> {
         let mut client = Self::open(server)?;
         client.write("GET", "/events", "")?;
         let (status, from, _) = client.head()?;
         ensure!(status == 200, "GET /events: {status}");
-        client.buffer.copy_within(from.., 0);
-        client.filled -= from;
+        client.drop_front(from);
         Ok(client)
     }
 
@@ -105,8 +151,7 @@ impl Client {
             let whole = text.iter().rposition(|byte| *byte == b'\n');
             let whole = whole.map_or(0, |at| at + 1);
             seen += occurrences(text.get(..whole).unwrap_or_default(), part);
-            self.buffer.copy_within(whole..self.filled, 0);
-            self.filled -= whole;
+            self.drop_front(whole);
             if seen >= count {
                 return Ok(());
             }

@@ -1,6 +1,7 @@
 //! What clients do, and how long it took them.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,17 +15,42 @@ static NEXT_NAME: AtomicU64 = AtomicU64::new(1);
 /// What `docker run -d` sends, roughly.
 const BODY: &str = r#"{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":["MODE=production"],"Cmd":["nginx","-g","daemon off;"],"Image":"registry.example.com/shop/web:1.27.3","Volumes":{},"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":{"com.example.team":"shop"},"HostConfig":{"Binds":null,"ContainerIDFile":"","LogConfig":{"Type":"","Config":{}},"NetworkMode":"default","PortBindings":{},"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"AutoRemove":false,"VolumeDriver":"","VolumesFrom":null,"ConsoleSize":[0,0],"CapAdd":null,"CapDrop":null,"CgroupnsMode":"","Dns":[],"DnsOptions":[],"DnsSearch":[],"ExtraHosts":null,"GroupAdd":null,"IpcMode":"","Cgroup":"","Links":null,"OomScoreAdj":0,"PidMode":"","Privileged":false,"PublishAllPorts":false,"ReadonlyRootfs":false,"SecurityOpt":null,"UTSMode":"","UsernsMode":"","ShmSize":0,"Isolation":"","CpuShares":0,"Memory":0,"NanoCpus":0,"CgroupParent":"","BlkioWeight":0,"Devices":[],"MemorySwap":0,"MemorySwappiness":-1,"PidsLimit":0,"Ulimits":null},"NetworkingConfig":{"EndpointsConfig":{}}}"#;
 
-/// One client that asks the same again and again, for a while and at least ten times.
-pub(crate) fn repeat(server: SocketAddr, path: &str, for_: Duration) -> Result<Vec<Duration>> {
+/// One client that asks the same again and again, for a while and at least ten times; with the length of the last answer.
+pub(crate) fn repeat(
+    server: SocketAddr,
+    path: &str,
+    for_: Duration,
+) -> Result<(Vec<Duration>, usize)> {
     let mut client = Client::open(server)?;
-    client.expect("GET", path, "")?;
+    let mut length = client.skim("GET", path)?;
     let mut all = Vec::new();
     let start = Instant::now();
     while start.elapsed() < for_ || all.len() < 10 {
         let before = Instant::now();
-        client.expect("GET", path, "")?;
+        length = client.skim("GET", path)?;
         all.push(before.elapsed());
     }
+    Ok((all, length))
+}
+
+/// As [`repeat`], of somebody who has an answer of `length` bytes ready: what this machine can do.
+pub(crate) fn repeat_bare(length: usize, for_: Duration) -> Result<Vec<Duration>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let server = thread::spawn(move || -> std::io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let (body, mut request) = (vec![b'x'; length], [0; 1024]);
+        while stream.read(&mut request)? > 0 {
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(&body)?;
+        }
+        Ok(())
+    });
+    let (all, _) = repeat(address, "/", for_)?;
+    let served = server.join();
+    served.map_err(|_| anyhow!("the bare server panicked"))??;
     Ok(all)
 }
 

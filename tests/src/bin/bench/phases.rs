@@ -149,9 +149,14 @@ fn reads(options: &Options, manager: &Manager, report: &mut Report) -> Result<()
     let server = manager.address();
     let mut measure = |what: &'static str, cpu: &'static str, path: &str| -> Result<()> {
         let before = machine::cpu(id)?;
-        let spread = Spread::of(load::repeat(server, path, options.rate_for)?);
+        let (all, length) = load::repeat(server, path, options.rate_for)?;
+        let spread = Spread::of(all);
         let used = each(machine::cpu(id)? - before, spread.count);
         report.add(what, spread);
+        if what == report::LIST {
+            let bare = load::repeat_bare(length, options.rate_for)?;
+            report.add("as many bytes through a bare socket", Spread::of(bare));
+        }
         report.add(cpu, format!("{:.1} us", used.as_secs_f64() * 1e6));
         Ok(())
     };
