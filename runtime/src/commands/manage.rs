@@ -9,7 +9,7 @@ use swarm_core::config::Manage;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use super::{ReloadSignal, StopSignals};
+use super::{ReloadSignal, StopSignals, service};
 use crate::guard::{self, Order};
 use crate::manager::Manager;
 use crate::platform::SharedPlatform;
@@ -32,17 +32,21 @@ pub async fn manage(
     let certificates = manager.certificates();
     let mut reload =
         ReloadSignal::new(certificates.has_any()).context("cannot listen for SIGHUP")?;
+    service::ready();
     let name = loop {
         tokio::select! {
             biased;
             name = signals.next() => break name,
             () = reload.next() => {
                 tracing::info!("Received SIGHUP: reading the certificates again");
+                service::reloading();
                 certificates.reload_as_asked();
+                service::ready();
             }
         }
     };
     tracing::info!("Received {name}: handing over and shutting down");
+    service::stopping();
     tokio::select! {
         biased;
         again = signals.next() => tracing::warn!("Received {again} again: ending at once"),

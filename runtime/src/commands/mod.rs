@@ -10,6 +10,7 @@ mod engine;
 mod join;
 mod list;
 mod manage;
+mod service;
 mod signal;
 mod status;
 mod step_down;

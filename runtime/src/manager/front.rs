@@ -7,6 +7,7 @@ use swarm_core::election::Resignation;
 
 use super::browser::Browsers;
 use super::drain::Drains;
+use super::health::Probe;
 use super::metrics::{Metrics, method_label};
 use super::peers::Peers;
 use super::report::Reporter;
@@ -50,6 +51,11 @@ impl Handler for Front {
 
 impl Front {
     async fn answer(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+        if let (&Method::GET | &Method::HEAD, Some(probe)) =
+            (request.method(), Probe::at(request.uri().path()))
+        {
+            return probe.answer(&self.reporter);
+        }
         match (request.method().clone(), request.uri().path()) {
             (Method::GET, STATUS_PATH) => self.status(&request, &peer),
             (Method::GET, METRICS_PATH) => self.metrics.answer(),
@@ -81,7 +87,7 @@ impl Front {
             Some(drains) => drains.set(query, drained).await,
             None => error(
                 StatusCode::CONFLICT,
-                "this manager has no store to keep drained engines in: its discovery has to be consul://",
+                "this manager has no store to keep drained engines in: its discovery has to be consul://, etcd:// or zk://",
             ),
         }
     }

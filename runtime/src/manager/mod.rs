@@ -31,6 +31,7 @@ use crate::tls::Keeper;
 mod browser;
 mod drain;
 mod front;
+mod health;
 mod leaving;
 mod legs;
 mod metrics;

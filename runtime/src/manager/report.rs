@@ -49,7 +49,30 @@ impl Reporter {
         Arc::new(move || (reporter.role(), reporter.replication()))
     }
 
-    fn role(&self) -> Role {
+    /// Whether requests are carried out, here or by a primary that is reached; in words why not.
+    pub(super) fn readiness(&self) -> Result<(), String> {
+        let Some(elector) = &self.elector else {
+            return Ok(());
+        };
+        let Some(leader) = elector.view().borrow().leader.clone() else {
+            return Err("no primary is known: requests wait for one".to_owned());
+        };
+        let unreachable = self.peers.as_ref().map(|peers| peers.unreachable());
+        let address = leader.address.to_string();
+        match unreachable
+            .into_iter()
+            .flatten()
+            .find(|one| one.member == address)
+        {
+            Some(one) => Err(format!(
+                "the primary at {address} cannot be reached: {}",
+                one.reason
+            )),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
         match &self.elector {
             Some(elector) if elector.acting().is_none() => Role::Replica,
             Some(_) | None => Role::Primary,

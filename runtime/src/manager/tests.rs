@@ -68,6 +68,30 @@ async fn metrics_tell_of_the_manager_and_repeat_nothing_a_client_sent() {
     assert!(!page.contains("BREW") && !page.contains("chosen"), "{page}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_manager_without_replication_is_always_the_ready_primary() {
+    let platform = TestPlatform::new();
+    let _manager = started(&platform, "1s").await;
+    for (request, status, text) in [
+        ("GET /livez", 200, "alive\n"),
+        ("GET /readyz", 200, "ready\n"),
+        ("GET /primary?standbyok=true", 200, "primary\n"),
+        ("HEAD /primary", 200, ""),
+        ("GET /replica", 503, "this manager is the primary\n"),
+        ("HEAD /replica", 503, ""),
+    ] {
+        let answer = asked(&platform, request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let begin = format!("HTTP/1.1 {status} ");
+        assert!(
+            head.starts_with(&begin) && body == text,
+            "{request}: {answer}"
+        );
+    }
+    let answer = asked(&platform, "POST /primary").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
 /// How long a manager takes to stop that was asked a second before what it can answer only when connecting to an engine
 /// has failed, and its answer.
 async fn stopped_after(stop_timeout: &str) -> (Duration, String) {
