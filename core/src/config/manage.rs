@@ -181,8 +181,7 @@ impl Manage {
     /// Whether other machines can connect to it without TLS.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
-        let exposed = |warning: &Warning| matches!(warning, Warning::InsecureListener(_));
-        self.warnings.iter().any(exposed)
+        self.tls.listener.is_none() && !self.listen.iter().all(is_local)
     }
 }
 

@@ -37,13 +37,14 @@ impl Handler for Front {
     ) -> BoxFuture<'static, Response<Body>> {
         Box::pin(async move {
             let browsers = self.browsers;
-            let method = method_label(request.method());
+            let (method, begun) = (method_label(request.method()), self.platform.mono());
             let mut answer = match browsers.stop(&request) {
                 Some(answer) => answer,
                 None => self.answer(request, peer).await,
             };
             browsers.mark(answer.headers_mut());
-            self.metrics.count(method, answer.status());
+            let took = self.platform.mono().since(begun);
+            self.metrics.count(method, answer.status(), took);
             answer
         })
     }

@@ -6,18 +6,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet, text};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeMetric, NoLabelSet, text,
+};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use swarm_core::cluster::EngineState;
 
 use super::report::Reporter;
 use crate::http::error::error;
 use crate::http::{Body, body};
 
+/// Bounds of durations, in seconds: what is answered from the view, what engines take, what waits for a primary.
+const BOUNDS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", OTHER];
+const OTHER: &str = "other";
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What is told, and what is counted for it.
@@ -26,6 +36,8 @@ pub(super) struct Metrics {
     /// Whether anybody who can connect has power over the engines.
     exposed: bool,
     answers: Mutex<BTreeMap<(&'static str, StatusCode), u64>>,
+    /// How long answers took to begin, by method.
+    durations: BTreeMap<&'static str, Histogram>,
 }
 
 impl Metrics {
@@ -34,10 +46,16 @@ impl Metrics {
             reporter,
             exposed,
             answers: Mutex::default(),
+            durations: METHODS
+                .map(|method| (method, Histogram::new(BOUNDS)))
+                .into(),
         })
     }
 
-    pub(super) fn count(&self, method: &'static str, status: StatusCode) {
+    pub(super) fn count(&self, method: &'static str, status: StatusCode, took: Duration) {
+        if let Some(durations) = self.durations.get(method) {
+            durations.observe(took.as_secs_f64());
+        }
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         *answers.entry((method, status)).or_default() += 1;
     }
@@ -60,14 +78,8 @@ impl Metrics {
 
 /// The method as a label: clients may send any word.
 pub(super) fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        _ => "other",
-    }
+    let known = METHODS.into_iter().find(|known| *known == method.as_str());
+    known.unwrap_or(OTHER)
 }
 
 impl fmt::Debug for Metrics {
@@ -83,7 +95,8 @@ impl Collector for Metrics {
         self.engines(&mut page)?;
         self.security(&mut page)?;
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        page.answers(&answers)
+        page.answers(&answers)?;
+        page.durations(&self.durations)
     }
 }
 
@@ -110,7 +123,7 @@ impl Metrics {
         page.gauge(
             "lease_remaining_seconds",
             "How long the lease of this manager still runs; 0 when it holds none.",
-            std::time::Duration::from_millis(left).as_secs_f64(),
+            Duration::from_millis(left).as_secs_f64(),
         )?;
         page.gauge(
             "failsafe_active",
@@ -216,6 +229,17 @@ impl Page<'_> {
             let labels = [("method", *method), ("code", status.as_str())];
             let mut one = family.encode_family(&labels)?;
             one.encode_counter::<NoLabelSet, _, u64>(count, None)?;
+        }
+        Ok(())
+    }
+
+    fn durations(&mut self, observed: &BTreeMap<&str, Histogram>) -> fmt::Result {
+        let (name, unit) = ("http_request_duration", Unit::Seconds);
+        let help = "Time until an answer began.";
+        let kind = MetricType::Histogram;
+        let mut family = self.0.encode_descriptor(name, help, Some(&unit), kind)?;
+        for (method, histogram) in observed {
+            histogram.encode(family.encode_family(&[("method", *method)])?)?;
         }
         Ok(())
     }

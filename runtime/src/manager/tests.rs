@@ -61,6 +61,10 @@ async fn metrics_tell_of_the_manager_and_repeat_nothing_a_client_sent() {
         "swarm_http_requests_total{method=\"GET\",code=\"404\"} 1",
         "swarm_http_requests_total{method=\"other\",code=\"404\"} 1",
         "swarm_http_requests_total{method=\"POST\",code=\"405\"} 1",
+        "# TYPE swarm_http_request_duration_seconds histogram",
+        "swarm_http_request_duration_seconds_count{method=\"GET\"} 2",
+        "swarm_http_request_duration_seconds_bucket{le=\"0.001\",method=\"other\"} 1",
+        "swarm_http_request_duration_seconds_count{method=\"PUT\"} 0",
         "# EOF",
     ] {
         assert!(page.lines().any(|one| one == line), "{line} in {page}");
