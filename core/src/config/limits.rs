@@ -16,6 +16,8 @@ use crate::size::ByteSize;
 pub struct RawLimits {
     /// `--max-connections`.
     pub connections: String,
+    /// `--max-client-connections`.
+    pub client_connections: String,
     /// `--max-handshakes`.
     pub handshakes: String,
     /// `--max-head-size`.
@@ -55,6 +57,8 @@ pub struct RawLimits {
 pub struct Limits {
     /// Open connections of clients and other managers, upgraded ones included.
     pub connections: usize,
+    /// How many of them one client may have, told by its address; another manager is a client, too.
+    pub client_connections: usize,
     /// TLS handshakes under way; others wait for their turn.
     pub handshakes: usize,
     /// Bytes of a request line and headers.
@@ -99,6 +103,7 @@ impl Default for RawLimits {
     fn default() -> Self {
         Self {
             connections: defaults::MAX_CONNECTIONS.to_owned(),
+            client_connections: defaults::MAX_CLIENT_CONNECTIONS.to_owned(),
             handshakes: defaults::MAX_HANDSHAKES.to_owned(),
             head_size: defaults::MAX_HEAD_SIZE.to_owned(),
             body_size: defaults::MAX_BODY_SIZE.to_owned(),
@@ -123,6 +128,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            client_connections: 1_000,
             handshakes: 256,
             head_size: 64 << 10,
             body_size: 4 << 20,
@@ -148,6 +154,12 @@ impl RawLimits {
     pub(super) fn check(&self) -> Result<Limits, ConfigError> {
         let limits = Limits {
             connections: count("--max-connections", &self.connections, 1, 1_000_000)?,
+            client_connections: count(
+                "--max-client-connections",
+                &self.client_connections,
+                1,
+                1_000_000,
+            )?,
             handshakes: count("--max-handshakes", &self.handshakes, 1, 100_000)?,
             // The HTTP library takes no less.
             head_size: size("--max-head-size", &self.head_size, 8 * KIB, MIB)?,
@@ -235,10 +247,15 @@ mod tests {
     type Field = fn(&mut RawLimits) -> &mut String;
 
     /// Each flag, a value too small, one too large, and one that it takes.
-    const FLAGS: [(&str, Field, [&str; 3]); 17] = [
+    const FLAGS: [(&str, Field, [&str; 3]); 18] = [
         (
             "--max-connections",
             |raw| &mut raw.connections,
+            ["0", "1000001", "1"],
+        ),
+        (
+            "--max-client-connections",
+            |raw| &mut raw.client_connections,
             ["0", "1000001", "1"],
         ),
         (

@@ -59,6 +59,8 @@ pub mod defaults {
     pub const CLUSTER_DRIVER: &str = "swarm";
     /// `--max-connections`.
     pub const MAX_CONNECTIONS: &str = "10000";
+    /// `--max-client-connections`.
+    pub const MAX_CLIENT_CONNECTIONS: &str = "1000";
     /// `--max-handshakes`.
     pub const MAX_HANDSHAKES: &str = "256";
     /// `--max-head-size`.

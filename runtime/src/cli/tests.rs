@@ -385,7 +385,7 @@ fn help_of_manage_names_every_flag_of_classic_swarm() {
 
 #[test]
 fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
-    let line = "manage --max-connections 1 --max-handshakes 2 --max-head-size 9KiB --max-body-size 65k \
+    let line = "manage --max-connections 1 --max-client-connections 15 --max-handshakes 2 --max-head-size 9KiB --max-body-size 65k \
                 --head-timeout 3s --handshake-timeout 4s --body-timeout 8s --idle-timeout 5s --max-held-requests 6 --max-kept-size 7m \
                 --max-outgoing-connections 18 --connect-timeout 9s --answer-timeout 10s --work-timeout 11s \
                 --max-answer-size 12m --max-engine-starts 13 --stop-timeout 14s nodes://a:1";
@@ -394,6 +394,7 @@ fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
         limits,
         Limits {
             connections: 1,
+            client_connections: 15,
             handshakes: 2,
             head_size: 9 << 10,
             body_size: 65 << 10,

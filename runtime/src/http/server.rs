@@ -23,17 +23,21 @@ use crate::tls::{Identity, ServerTls};
 
 mod answer;
 mod guard;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use answer::{Answering, answer};
 use guard::{Guard, Watch};
+use room::{Room, Seat};
 
 /// Bounds of a [`Server`].
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
     /// Open connections over all listeners, upgraded ones included.
     pub max_connections: usize,
+    /// How many of them one client may have, told by its address.
+    pub max_client_connections: usize,
     /// Bytes of a request line and headers.
     pub max_head_bytes: usize,
     /// How long a request head may take from its first byte.
@@ -53,6 +57,7 @@ impl From<&Limits> for ServerConfig {
     fn from(limits: &Limits) -> Self {
         Self {
             max_connections: limits.connections,
+            max_client_connections: limits.client_connections,
             max_head_bytes: limits.head_size,
             head_timeout: limits.head_timeout,
             handshake_timeout: limits.handshake_timeout,
@@ -110,7 +115,7 @@ struct Shared {
     timer: PlatformTimer,
     config: ServerConfig,
     handler: Arc<dyn Handler>,
-    room: Arc<Semaphore>,
+    room: Room,
     handshakes: Semaphore,
     phase: watch::Sender<Phase>,
 }
@@ -126,14 +131,13 @@ impl Server {
     /// A server that listens nowhere yet.
     #[must_use]
     pub fn new(platform: SharedPlatform, config: ServerConfig, handler: Arc<dyn Handler>) -> Self {
-        let room = config.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
                 timer: PlatformTimer::new(Arc::clone(&platform)),
                 platform,
                 config,
                 handler,
-                room: Arc::new(Semaphore::new(room)),
+                room: Room::new(config.max_connections, config.max_client_connections),
                 handshakes: Semaphore::new(config.max_handshakes.min(Semaphore::MAX_PERMITS)),
                 phase: watch::Sender::new(Phase::Serving),
             }),
@@ -158,10 +162,12 @@ impl Server {
 
     /// Serves one connection that was accepted elsewhere. Closes it at once when there is no room.
     pub fn serve_stream(&self, io: BoxIo, address: &str) {
-        if let Ok(permit) = Arc::clone(&self.shared.room).try_acquire_owned() {
+        let room = &self.shared.room;
+        let seat = room.free().and_then(|place| room.seat(place, address));
+        if let Some(seat) = seat {
             let phase = self.shared.phase.subscribe();
             let peer = Peer::new(address, Identity::Unproven);
-            spawn_connection(&self.shared, io, peer, permit, phase);
+            spawn_connection(&self.shared, io, peer, seat, phase);
         }
     }
 
@@ -181,9 +187,7 @@ impl Server {
     /// Open sockets, upgraded ones included.
     #[must_use]
     pub fn open_connections(&self) -> usize {
-        let shared = &self.shared;
-        let room = shared.config.max_connections.min(Semaphore::MAX_PERMITS);
-        room.saturating_sub(shared.room.available_permits())
+        self.shared.room.taken()
     }
 }
 
@@ -209,14 +213,17 @@ async fn accept_all(
             accepted = accept_one(&shared, &mut *listener, pause) => accepted,
         };
         match accepted {
-            Ok((io, peer, permit)) => {
+            Ok((io, peer, place)) => {
                 pause = Duration::ZERO;
+                let Some(seat) = shared.room.seat(place, &peer) else {
+                    continue;
+                };
                 let peer = Peer::new(&peer, Identity::Unproven);
                 match &tls {
-                    None => spawn_connection(&shared, io, peer, permit, connection_phase),
+                    None => spawn_connection(&shared, io, peer, seat, connection_phase),
                     Some(tls) => {
                         let (tls, greeted) = (Arc::clone(tls), Arc::clone(&shared));
-                        let task = greet(greeted, tls, io, peer, permit, connection_phase);
+                        let task = greet(greeted, tls, io, peer, seat, connection_phase);
                         shared.platform.spawn("tls-handshake", Box::pin(task));
                     }
                 }
@@ -240,10 +247,9 @@ async fn accept_one(
     if !pause.is_zero() {
         sleep(&*shared.platform, pause).await;
     }
-    let room = Arc::clone(&shared.room).acquire_owned();
-    let permit = room.await.map_err(std::io::Error::other)?;
+    let place = shared.room.wait().await.map_err(std::io::Error::other)?;
     let (io, peer) = listener.accept().await?;
-    Ok((io, peer, permit))
+    Ok((io, peer, place))
 }
 
 /// What fails here is a client's mistake or a scanner's, so that it is told to nobody but who looks for it.
@@ -252,7 +258,7 @@ async fn greet(
     tls: Arc<ServerTls>,
     io: BoxIo,
     peer: Peer,
-    permit: OwnedSemaphorePermit,
+    seat: Seat,
     mut phase: watch::Receiver<Phase>,
 ) {
     let handshake = tls.accept(io, &shared.handshakes);
@@ -265,7 +271,7 @@ async fn greet(
     match done {
         Ok(Ok((io, identity))) => {
             let peer = Peer { identity, ..peer };
-            spawn_connection(&shared, io, peer, permit, phase);
+            spawn_connection(&shared, io, peer, seat, phase);
         }
         Ok(Err(error)) => tracing::debug!(peer = %peer.address, %error, "no TLS connection"),
         Err(error) => tracing::debug!(peer = %peer.address, %error, "no TLS connection"),
@@ -276,12 +282,12 @@ fn spawn_connection(
     shared: &Arc<Shared>,
     io: BoxIo,
     peer: Peer,
-    permit: OwnedSemaphorePermit,
+    seat: Seat,
     phase: watch::Receiver<Phase>,
 ) {
     let (guard, watch) = Guard::new(
         io,
-        permit,
+        seat,
         Arc::clone(&shared.platform),
         Scanner::new(shared.config.max_head_bytes),
         shared.config.head_timeout,

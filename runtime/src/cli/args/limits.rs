@@ -9,6 +9,9 @@ pub(super) struct Limits {
     /// connections of clients and other managers, at most
     #[arg(long, value_name = "COUNT", default_value = defaults::MAX_CONNECTIONS)]
     max_connections: String,
+    /// how many of them one client may have, told by its address; more are closed at once
+    #[arg(long, value_name = "COUNT", default_value = defaults::MAX_CLIENT_CONNECTIONS)]
+    max_client_connections: String,
     /// TLS handshakes under way, at most; others wait for their turn
     #[arg(long, value_name = "COUNT", default_value = defaults::MAX_HANDSHAKES)]
     max_handshakes: String,
@@ -63,6 +66,7 @@ impl Limits {
     pub(super) fn raw(self) -> RawLimits {
         RawLimits {
             connections: self.max_connections,
+            client_connections: self.max_client_connections,
             handshakes: self.max_handshakes,
             head_size: self.max_head_size,
             body_size: self.max_body_size,

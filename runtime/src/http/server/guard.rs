@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::room::Seat;
 use crate::http::strict::Scanner;
 use crate::platform::{BoxFuture, BoxIo, SharedPlatform};
 
 /// Read ahead for at most this much while a request is being answered, to notice that the client has left.
 const READ_AHEAD: usize = 8 * 1024;
 
-/// The stream hyper reads and writes. The permit lives as long as the socket, upgraded or not.
+/// The stream hyper reads and writes. The seat lives as long as the socket, upgraded or not.
 pub(super) struct Guard {
     shared: Arc<Mutex<Inner>>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// Sees the end of the client's stream while hyper is not reading.
@@ -52,7 +52,7 @@ enum End {
 impl Guard {
     pub(super) fn new(
         io: BoxIo,
-        permit: OwnedSemaphorePermit,
+        seat: Seat,
         platform: SharedPlatform,
         scanner: Scanner,
         head_timeout: Duration,
@@ -70,7 +70,7 @@ impl Guard {
         let watch = Watch(Arc::clone(&shared));
         let guard = Self {
             shared,
-            _permit: permit,
+            _seat: seat,
         };
         (guard, watch)
     }
@@ -221,8 +221,8 @@ mod tests {
     use std::task::{Wake, Waker};
 
     use tokio::io::{AsyncWriteExt, duplex};
-    use tokio::sync::Semaphore;
 
+    use super::super::room::Room;
     use super::*;
     use crate::http::testing::TestPlatform;
 
@@ -238,11 +238,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_the_watch_reads_ahead_reaches_a_waiting_reader() {
         let (mut client, io) = duplex(100);
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let room = Room::new(1, 1);
+        let seat = room.seat(room.free().unwrap(), "x").unwrap();
         let scanner = Scanner::new(100);
         let limit = Duration::from_secs(10);
         let (mut guard, watch) =
-            Guard::new(Box::new(io), permit, TestPlatform::new(), scanner, limit);
+            Guard::new(Box::new(io), seat, TestPlatform::new(), scanner, limit);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let mut cx = Context::from_waker(&waker);

@@ -415,6 +415,34 @@ async fn a_listener_is_served_until_shutdown_and_its_connections_are_limited() {
     assert!(fixture.platform.connect(&at).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_client_leaves_room_for_the_others() {
+    let fixture = Fixture::limited(Limits {
+        connections: 10,
+        client_connections: 2,
+        ..Limits::default()
+    });
+    let open = |from: &str| {
+        let (client, io) = duplex(PIPE);
+        fixture.server.serve_stream(Box::new(io), from);
+        client
+    };
+    let mut greedy: Vec<_> = (0..3).map(|n| open(&format!("10.0.0.1:{n}"))).collect();
+    let mut other = open("10.0.0.2:1");
+    assert_eq!(fixture.server.open_connections(), 3);
+    let mut refused = greedy.pop().unwrap();
+    assert_eq!(refused.read(&mut [0; 1]).await.unwrap(), 0);
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for client in greedy.iter_mut().chain([&mut other]) {
+        client.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    fixture.seconds(1).await;
+    assert_eq!(fixture.server.open_connections(), 0);
+}
+
 /// Fails as told, then accepts.
 struct Flaky(VecDeque<io::ErrorKind>, mpsc::Receiver<BoxIo>);
 
