@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::common::Common;
 use super::copies::Move;
 use super::engine::Resources;
 use super::human;
-use super::labels::{Labels, Texts};
-use super::packed::{Models, Packed};
+use super::labels::Labels;
+use super::packed::{Gap, Packed};
 use super::ports::{Binding, Exposed};
 use super::recipe::Recipe;
 use crate::time::Wall;
@@ -35,7 +36,7 @@ pub struct Container {
     /// Full ID.
     pub id: Arc<str>,
     /// Names as the engine gives them, each with a leading slash.
-    pub names: Box<[Box<str>]>,
+    pub names: Box<[Arc<str>]>,
     /// Image as given at creation.
     pub image: Arc<str>,
     /// ID of the image it was made from.
@@ -45,13 +46,13 @@ pub struct Container {
     /// Labels.
     pub labels: Labels,
     /// The networks it is in.
-    pub networks: Box<[NetworkUse]>,
+    pub networks: Arc<[NetworkUse]>,
     /// Its mounts.
-    pub mounts: Box<[Mount]>,
+    pub mounts: Arc<[Mount]>,
     /// Its ports.
-    pub ports: Box<[Port]>,
+    pub ports: Arc<[Port]>,
     /// What placement looks at.
-    pub host: HostBits,
+    pub host: Arc<HostBits>,
     /// Exec instances known to be its own.
     pub execs: BTreeSet<String>,
     /// What it replaces, if it was made in place of another one.
@@ -99,7 +100,7 @@ pub enum Health {
 }
 
 /// A network a container is in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NetworkUse {
     /// Name on the engine.
     pub name: Arc<str>,
@@ -108,7 +109,7 @@ pub struct NetworkUse {
 }
 
 /// A mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mount {
     /// Volume name; empty for a bind mount.
     pub name: String,
@@ -117,7 +118,7 @@ pub struct Mount {
 }
 
 /// A port of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     /// Port in the container.
     pub private: u16,
@@ -130,7 +131,7 @@ pub struct Port {
 }
 
 /// The parts of a container's host configuration placement looks at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostBits {
     /// The higher of memory limit and memory reservation, and CPUs; shares are counted as their part of the engine's
     /// CPUs.
@@ -147,19 +148,28 @@ pub struct HostBits {
     pub isolation: Arc<str>,
 }
 
-/// A container's entry in `GET /containers/json`, all but its status ready to be sent.
+/// A container's entry in `GET /containers/json`, all but its ID and status ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Entry(pub(super) Packed);
 
 impl Entry {
-    /// Appends the entry with this status and, if known, these sizes (`SizeRw`, `SizeRootFs`).
+    /// Appends the entry with its container's ID, this status and, if known, these sizes (`SizeRw`, `SizeRootFs`).
     pub fn write(
         &self,
         out: &mut String,
-        status: impl FnOnce(&mut String),
+        id: &str,
+        status: impl Fn(&mut String),
         sizes: Option<(i64, i64)>,
     ) {
-        self.0.write(out, status);
+        self.0.write(out, |gap, out| {
+            // Neither needs escapes.
+            out.push('"');
+            match gap {
+                Gap::Id => out.push_str(id),
+                Gap::Status => status(out),
+            }
+            out.push('"');
+        });
         if let Some((rw, root)) = sizes
             && out.ends_with('}')
         {
@@ -221,23 +231,29 @@ impl Container {
     }
 
     /// Keeps once what other containers say in the same words.
-    pub(super) fn share(&mut self, texts: &mut Texts, models: &mut Models) {
-        self.labels.share(texts);
-        let host = &mut self.host;
-        let own = [
-            &mut self.image,
-            &mut self.image_id,
-            &mut host.network_mode,
-            &mut host.isolation,
-        ];
-        let networks = self.networks.iter_mut();
-        let networks = networks.flat_map(|network| [&mut network.name, &mut network.id]);
-        let ports = self.ports.iter_mut();
-        let ports = ports.flat_map(|port| [&mut port.address, &mut port.kind]);
-        for text in own.into_iter().chain(networks).chain(ports) {
-            texts.share(text);
-        }
-        models.pack(&self.image_id, &mut self.entry.0);
+    pub(super) fn share(&mut self, common: &mut Common) {
+        self.labels.share(common);
+        let texts = &mut common.texts;
+        texts.share(&mut self.image);
+        texts.share(&mut self.image_id);
+        common.networks.share_with(&mut self.networks, |networks| {
+            for network in networks {
+                texts.share(&mut network.name);
+                texts.share(&mut network.id);
+            }
+        });
+        common.ports.share_with(&mut self.ports, |ports| {
+            for port in ports {
+                texts.share(&mut port.address);
+                texts.share(&mut port.kind);
+            }
+        });
+        common.hosts.share_with(&mut self.host, |host| {
+            texts.share(&mut host.network_mode);
+            texts.share(&mut host.isolation);
+        });
+        common.mounts.share(&mut self.mounts);
+        common.models.pack(&self.image_id, &mut self.entry.0);
     }
 
     /// What it reserves.

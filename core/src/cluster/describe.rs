@@ -14,7 +14,7 @@ use super::container::{
 use super::copies::Move;
 use super::engine::{EntryContext, NANO, Resources};
 use super::human;
-use super::packed::Packed;
+use super::packed::{Gap, Packed, Part};
 use super::ports::Binding;
 use super::recipe::Recipe;
 use crate::json::{self, JsonError, Members, RawObject};
@@ -69,9 +69,9 @@ impl Container {
         Ok(Self {
             moved: Move::read(&labels, &image).map(Arc::new),
             recipe,
-            entry: build_entry(&members, &names, &state, created, engine)?,
+            entry: build_entry(&members, &listed.id, &names, &state, created, engine)?,
             id: listed.id.into(),
-            names: names.into_iter().map(String::into_boxed_str).collect(),
+            names: names.into_iter().map(Arc::from).collect(),
             image: image.into(),
             image_id: listed.image_id.into(),
             created,
@@ -103,10 +103,12 @@ impl Container {
                 .into_iter()
                 .map(ListedPort::read)
                 .collect(),
-            host: inspected
-                .host_config
-                .unwrap_or_default()
-                .bits(engine.cpus, &config.exposed_ports.unwrap_or_default()),
+            host: Arc::new(
+                inspected
+                    .host_config
+                    .unwrap_or_default()
+                    .bits(engine.cpus, &config.exposed_ports.unwrap_or_default()),
+            ),
             execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
         })
     }
@@ -116,24 +118,33 @@ fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, ContainerError> {
     serde_json::from_slice(text).map_err(|error| JsonError::from(error).into())
 }
 
-/// Applies the changes of spec/classic.md section 4.4 item 7 and leaves a gap for the status.
+/// Applies the changes of spec/classic.md section 4.4 item 7 and leaves gaps for the ID and the status.
 fn build_entry(
     members: &Members<'_>,
+    id: &str,
     names: &[String],
     state: &State,
     created: Wall,
     engine: &EntryContext,
 ) -> Result<Entry, ContainerError> {
+    let id = format!("\"{id}\"");
+    let mut parts: Vec<Part> = Vec::with_capacity(3);
     let mut out = String::from("{");
-    let mut status_at = None;
+    let mut has_status = false;
     for (name, value) in members.iter() {
-        if out.len() > 1 {
+        if out != "{" {
             out.push(',');
         }
         json::push_string(&mut out, name);
         out.push(':');
         match name {
-            "Status" => status_at = Some(out.len()),
+            "Id" if value.get() == id => {
+                parts.push((std::mem::take(&mut out), Some(Gap::Id)));
+            }
+            "Status" => {
+                has_status = true;
+                parts.push((std::mem::take(&mut out), Some(Gap::Status)));
+            }
             "State" => json::push_string(&mut out, &state.phase.to_string()),
             "Created" => out.push_str(&created.seconds().to_string()),
             "Names" => {
@@ -147,17 +158,17 @@ fn build_entry(
             _ => out.push_str(value.get()),
         }
     }
-    let status_at = status_at.unwrap_or_else(|| {
-        out.push_str(if out.len() > 1 {
-            ",\"Status\":"
-        } else {
+    if !has_status {
+        out.push_str(if out == "{" {
             "\"Status\":"
+        } else {
+            ",\"Status\":"
         });
-        out.len()
-    });
+        parts.push((std::mem::take(&mut out), Some(Gap::Status)));
+    }
     out.push('}');
-    let (before, after) = out.split_at_checked(status_at).unwrap_or((&out, ""));
-    Ok(Entry(Packed::plain(before, after)))
+    parts.push((out, None));
+    Ok(Entry(Packed::plain(&parts)))
 }
 
 /// Puts the engine's address where a port is published on all of its interfaces.

@@ -77,7 +77,7 @@ pub struct Engine {
 }
 
 /// Memory and CPUs, of a request or in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resources {
     /// Bytes.
     pub memory: u64,

@@ -1,18 +1,41 @@
 //! Labels of a container, in as little memory as may be: there are as many as containers, and mostly the same few.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use super::common::Common;
+use super::{MOVE_LABEL, SWARM_ID_LABEL};
+
+/// Name and value.
+pub(super) type Label = (Arc<str>, Arc<str>);
 
 /// Labels by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+pub struct Labels {
+    /// Those that other containers are likely to have too, by name.
+    common: Arc<[Label]>,
+    /// Those that no other has.
+    own: Box<[Label]>,
+}
+
+/// The names of labels that no two containers have with the same value.
+const OWN: [&str; 2] = [SWARM_ID_LABEL, MOVE_LABEL];
 
 impl Labels {
     /// The value of a label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(name)).ok()?;
-        self.0.get(at).map(|(_, value)| &**value)
+        self.shared(name).map(|value| &**value)
+    }
+
+    /// As [`Labels::get`], to be kept.
+    pub(super) fn shared(&self, name: &str) -> Option<&Arc<str>> {
+        if OWN.contains(&name) {
+            let own = self.own.iter().find(|(own, _)| **own == *name);
+            return own.map(|(_, value)| value);
+        }
+        let at = self.common.binary_search_by(|(own, _)| (**own).cmp(name));
+        self.common.get(at.ok()?).map(|(_, value)| value)
     }
 
     /// Whether there is a label of this name.
@@ -21,48 +44,30 @@ impl Labels {
         self.get(name).is_some()
     }
 
-    pub(super) fn share(&mut self, texts: &mut Texts) {
-        for (name, value) in &mut self.0 {
+    pub(super) fn share(&mut self, common: &mut Common) {
+        let texts = &mut common.texts;
+        for (name, _) in &mut self.own {
             texts.share(name);
-            texts.share(value);
         }
+        common.labels.share_with(&mut self.common, |labels| {
+            for (name, value) in labels {
+                texts.share(name);
+                texts.share(value);
+            }
+        });
     }
 }
 
 impl From<BTreeMap<String, String>> for Labels {
     fn from(labels: BTreeMap<String, String>) -> Self {
-        let shared = |(name, value): (String, String)| (name.into(), value.into());
-        Self(labels.into_iter().map(shared).collect())
-    }
-}
-
-/// Texts that many containers have in common, each kept once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
-    known: BTreeSet<Arc<str>>,
-    /// When there are as many, those that nobody has any more are dropped.
-    sweep_at: usize,
-}
-
-/// Longer texts are hardly the same twice, and searching for them costs more than it saves.
-const LONGEST: usize = 256;
-const SWEEP_MIN: usize = 4096;
-
-impl Texts {
-    /// Makes `text` the one that others have too.
-    pub(super) fn share(&mut self, text: &mut Arc<str>) {
-        if text.len() > LONGEST {
-            return;
+        let all = labels.into_iter();
+        let all = all.map(|(name, value)| (name.into(), value.into()));
+        let (own, common): (Vec<_>, Vec<_>) =
+            all.partition(|(name, _): &Label| OWN.contains(&&**name));
+        Self {
+            common: common.into(),
+            own: own.into(),
         }
-        if let Some(known) = self.known.get(&**text) {
-            *text = Arc::clone(known);
-            return;
-        }
-        if self.known.len() >= self.sweep_at {
-            self.known.retain(|known| Arc::strong_count(known) > 1);
-            self.sweep_at = (self.known.len() * 2).max(SWEEP_MIN);
-        }
-        self.known.insert(Arc::clone(text));
     }
 }
 
@@ -72,27 +77,14 @@ mod tests {
 
     #[test]
     fn labels_are_found_by_name() {
-        let labels = [("b", "2"), ("a", "1"), ("c", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let labels = [("b", "2"), ("a", "1"), (SWARM_ID_LABEL, "7"), ("c", "")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let labels = Labels::from(BTreeMap::from(labels));
         assert_eq!(labels.get("a"), Some("1"));
         assert_eq!(labels.get("c"), Some(""));
         assert_eq!(labels.get("d"), None);
+        assert_eq!(labels.get(SWARM_ID_LABEL), Some("7"));
+        assert_eq!(labels.get(MOVE_LABEL), None);
         assert!(labels.contains_key("b"));
-    }
-
-    #[test]
-    fn texts_are_kept_once_and_no_longer_than_somebody_has_them() {
-        let mut texts = Texts::default();
-        let (mut one, mut other): (Arc<str>, Arc<str>) = ("nginx".into(), "nginx".into());
-        texts.share(&mut one);
-        texts.share(&mut other);
-        assert!(Arc::ptr_eq(&one, &other));
-        for number in 0..10 * SWEEP_MIN {
-            texts.share(&mut number.to_string().into());
-        }
-        assert!(texts.known.len() <= SWEEP_MIN + 1);
-        let mut third = Arc::from("nginx");
-        texts.share(&mut third);
-        assert!(Arc::ptr_eq(&one, &third), "still in use, and still known");
     }
 }

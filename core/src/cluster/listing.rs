@@ -75,16 +75,13 @@ impl Listing {
             self.progress = Progress::Begun;
             let sizes = self.sizes.get(&*container.id).copied();
             let now = self.now;
-            let status = |out: &mut String| {
-                // No status needs escapes.
-                out.push('"');
-                match healthy {
-                    true => container.write_status(now, out),
-                    false => out.push_str("Host Down"),
-                }
-                out.push('"');
+            let status = |out: &mut String| match healthy {
+                true => container.write_status(now, out),
+                false => out.push_str("Host Down"),
             };
-            container.entry.write(&mut out, status, sizes);
+            container
+                .entry
+                .write(&mut out, &container.id, status, sizes);
         }
         Some(out)
     }
@@ -115,8 +112,14 @@ fn fetch<'a>(containers: impl Iterator<Item = &'a Container>) {
     black_box(read.fold(0_i64, i64::wrapping_add));
 }
 
-/// As [`fetch`], of their entries.
+/// As [`fetch`], of their entries and IDs.
 fn fetch_entries<'a>(containers: impl Iterator<Item = &'a Container>) {
-    let read = containers.map(|container| container.entry.0.touch());
+    let read = containers.map(|container| {
+        let id = container.id.as_bytes();
+        let ends = id.first().into_iter().chain(id.last());
+        ends.fold(container.entry.0.touch(), |sum, byte| {
+            sum.wrapping_add(*byte)
+        })
+    });
     black_box(read.fold(0, u8::wrapping_add));
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::address::HostPort;
 use crate::time::Wall;
 
+mod common;
 mod container;
 mod copies;
 mod counts;
@@ -64,11 +65,10 @@ pub use recipe::{Recipe, Remake};
 pub use tally::Tally;
 pub use volume::Volume;
 
+use common::Common;
 use image::Images;
-use labels::Texts;
 use lookup::Index;
 use numbered::Numbered;
-use packed::Models;
 use roster::Roster;
 
 /// All engines and what runs on them.
@@ -81,8 +81,7 @@ pub struct Cluster {
     /// Daemon IDs of engines that get no new containers.
     drained: BTreeSet<String>,
     roster: Roster,
-    texts: Texts,
-    models: Models,
+    common: Common,
     images: Images,
 }
 
@@ -262,7 +261,7 @@ impl Cluster {
             if let Some(old) = old.remove(&container.id) {
                 container.execs.extend(old.execs.iter().cloned());
             }
-            container.share(&mut self.texts, &mut self.models);
+            container.share(&mut self.common);
             let container = Arc::new(container);
             self.index.insert(slot, &container);
             engine.insert_container(container);
@@ -287,7 +286,7 @@ impl Cluster {
         if let Some(old) = &old {
             container.execs.extend(old.execs.iter().cloned());
         }
-        container.share(&mut self.texts, &mut self.models);
+        container.share(&mut self.common);
         let container = Arc::new(container);
         match old {
             Some(old) => self.index.replace(slot, &old, &container),

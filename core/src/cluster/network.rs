@@ -143,7 +143,7 @@ impl Cluster {
             || self
                 .validated()
                 .flat_map(Engine::containers)
-                .flat_map(|container| &container.networks)
+                .flat_map(|container| container.networks.iter())
                 .any(|used| *used.id == *network.id)
     }
 

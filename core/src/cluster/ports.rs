@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Ports in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortRange {
     /// The lowest.
     pub first: u16,
@@ -14,7 +14,7 @@ pub struct PortRange {
 }
 
 /// Ports of a container, for instance `80/tcp`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exposed {
     /// Their numbers.
     pub ports: PortRange,
@@ -23,7 +23,7 @@ pub struct Exposed {
 }
 
 /// A port of a container that is to be reached at a port of its engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Binding {
     /// In the container.
     pub exposed: Exposed,

@@ -90,7 +90,7 @@ impl Cluster {
         for engine in self.validated() {
             let used: BTreeSet<&str> = engine
                 .containers()
-                .flat_map(|container| &container.mounts)
+                .flat_map(|container| container.mounts.iter())
                 .map(|mount| mount.name.as_str())
                 .collect();
             let wanted = engine.volumes().filter(|volume| {
