@@ -1,5 +1,7 @@
 //! What is known of one container.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -53,13 +55,22 @@ pub struct Container {
     pub ports: Arc<[Port]>,
     /// What placement looks at.
     pub host: Arc<HostBits>,
-    /// Exec instances known to be its own.
-    pub execs: BTreeSet<String>,
-    /// What it replaces, if it was made in place of another one.
-    pub moved: Option<Arc<Move>>,
-    /// How to make it again; kept only for those that are to be moved when their engine fails.
-    pub recipe: Option<Arc<Recipe>>,
+    /// What few have.
+    pub(super) rare: Option<Box<Rare>>,
 }
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rare {
+    pub(super) execs: BTreeSet<String>,
+    pub(super) moved: Option<Arc<Move>>,
+    pub(super) recipe: Option<Arc<Recipe>>,
+}
+
+static NO_EXECS: BTreeSet<String> = BTreeSet::new();
+
+/// A container in a set, in which it is found by its full ID.
+#[derive(Clone, Debug)]
+pub(super) struct ById(pub(super) Arc<Container>);
 
 /// What a container is doing, with the numbers its status text is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,6 +190,40 @@ impl Entry {
     }
 }
 
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl Rare {
+    /// `None` when there is nothing.
+    pub(super) fn boxed(self) -> Option<Box<Self>> {
+        let is_empty = self.execs.is_empty() && self.moved.is_none() && self.recipe.is_none();
+        (!is_empty).then(|| Box::new(self))
+    }
+}
+
 impl Phase {
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -211,6 +256,40 @@ impl fmt::Display for Health {
 }
 
 impl Container {
+    /// Exec instances known to be its own.
+    #[must_use]
+    pub fn execs(&self) -> &BTreeSet<String> {
+        self.rare.as_ref().map_or(&NO_EXECS, |rare| &rare.execs)
+    }
+
+    /// What it replaces, if it was made in place of another one.
+    #[must_use]
+    pub fn moved(&self) -> Option<&Arc<Move>> {
+        self.rare.as_ref()?.moved.as_ref()
+    }
+
+    /// How to make it again; kept only for those that are to be moved when their engine fails.
+    #[must_use]
+    pub fn recipe(&self) -> Option<&Arc<Recipe>> {
+        self.rare.as_ref()?.recipe.as_ref()
+    }
+
+    pub(super) fn add_exec(&mut self, exec: String) {
+        self.rare.get_or_insert_default().execs.insert(exec);
+    }
+
+    /// Goes on with what an older record knows, and with its texts: the ways to the container have them, too.
+    pub(super) fn follow(&mut self, old: &Self) {
+        for exec in old.execs() {
+            self.add_exec(exec.clone());
+        }
+        self.id = Arc::clone(&old.id);
+        if self.names == old.names {
+            self.names.clone_from(&old.names);
+        }
+        self.labels.follow(&old.labels);
+    }
+
     /// The cluster-wide ID it was created with, if it was created through swarm.
     #[must_use]
     pub fn swarm_id(&self) -> Option<&str> {

@@ -42,7 +42,7 @@ impl Move {
     /// to run and had not come to it.
     #[must_use]
     pub fn of(old: &Container, serial: u64, networks: BTreeMap<String, Value>) -> Self {
-        let former = old.moved.as_deref();
+        let former = old.moved();
         let mut replaces = former.map_or_else(Vec::new, |former| former.replaces.clone());
         replaces.push(old.id.to_string());
         replaces.drain(..replaces.len().saturating_sub(REPLACES_MAX));
@@ -106,7 +106,7 @@ pub fn swarm_id_for(container: &Container) -> &str {
 /// Whether a move made the container and has not come to its end: it is to run and never did.
 #[must_use]
 pub fn is_unfinished(container: &Container) -> bool {
-    let to_start = container.moved.as_ref().is_some_and(|moved| moved.start);
+    let to_start = container.moved().is_some_and(|moved| moved.start);
     to_start && container.is_untouched()
 }
 
@@ -115,7 +115,7 @@ impl Cluster {
     #[must_use]
     pub fn successor(&self, container: &Container) -> Option<(&Engine, &Container)> {
         let named = self.replacing(&container.id).into_iter();
-        let siblings = match &container.moved {
+        let siblings = match container.moved() {
             Some(moved) => self.places_of_swarm_id(&moved.of),
             None => Vec::new(),
         };
@@ -153,7 +153,7 @@ impl Cluster {
 
 /// Whether `new` took the place of `old`: it names it, or both replace the same container and `new` came later.
 fn outranks(new: &Container, old: &Container) -> bool {
-    let Some(moved) = &new.moved else {
+    let Some(moved) = new.moved() else {
         return false;
     };
     if new.id == old.id {
@@ -162,7 +162,7 @@ fn outranks(new: &Container, old: &Container) -> bool {
     if moved.names(&old.id) {
         return true;
     }
-    old.moved.as_ref().is_some_and(|former| {
+    old.moved().is_some_and(|former| {
         let related = former.replaces.iter().any(|id| moved.names(id));
         related && former.of == moved.of && former.image == moved.image && order(new) > order(old)
     })
@@ -170,7 +170,7 @@ fn outranks(new: &Container, old: &Container) -> bool {
 
 /// Later copies are greater.
 fn order(container: &Container) -> (u64, u64) {
-    let serial = container.moved.as_ref().map_or(0, |moved| moved.serial);
+    let serial = container.moved().map_or(0, |moved| moved.serial);
     (container.epoch().unwrap_or(0), serial)
 }
 

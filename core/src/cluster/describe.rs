@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::container::{
-    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, State, shares_to_cpus,
+    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, Rare, State, shares_to_cpus,
 };
 use super::copies::Move;
 use super::engine::{EntryContext, NANO, Resources};
@@ -66,9 +66,13 @@ impl Container {
             Reschedule::OnNodeFailure => Some(Arc::new(Recipe::parse(inspect)?)),
             Reschedule::Off => None,
         };
-        Ok(Self {
+        let rare = Rare {
+            execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
             moved: Move::read(&labels, &image).map(Arc::new),
             recipe,
+        };
+        Ok(Self {
+            rare: rare.boxed(),
             entry: build_entry(&members, &listed.id, &names, &state, created, engine)?,
             id: listed.id.into(),
             names: names.into_iter().map(Arc::from).collect(),
@@ -109,7 +113,6 @@ impl Container {
                     .unwrap_or_default()
                     .bits(engine.cpus, &config.exposed_ports.unwrap_or_default()),
             ),
-            execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
         })
     }
 }

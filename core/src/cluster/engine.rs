@@ -1,13 +1,13 @@
 //! What is known of one engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::container::Container;
+use super::container::{ById, Container};
 use super::counts::Counts;
 use super::human;
 use super::image::Image;
@@ -64,7 +64,7 @@ pub struct Engine {
     pub ip: Option<IpAddr>,
     /// What the engine says of itself; `None` until validated.
     pub specs: Option<Specs>,
-    pub(super) containers: BTreeMap<Arc<str>, Arc<Container>>,
+    pub(super) containers: BTreeSet<ById>,
     pub(super) images: BTreeMap<String, Arc<Image>>,
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, Volume>,
@@ -131,7 +131,7 @@ impl Engine {
             indicator: 0,
             ip: None,
             specs: None,
-            containers: BTreeMap::new(),
+            containers: BTreeSet::new(),
             images: BTreeMap::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
@@ -194,13 +194,13 @@ impl Engine {
 
     /// Its containers by ID.
     pub fn containers(&self) -> impl ExactSizeIterator<Item = &Arc<Container>> {
-        self.containers.values()
+        self.containers.iter().map(|ById(container)| container)
     }
 
     /// One container by full ID.
     #[must_use]
     pub fn container(&self, id: &str) -> Option<&Container> {
-        self.containers.get(id).map(|container| &**container)
+        self.containers.get(id).map(|ById(container)| &**container)
     }
 
     /// Its images by ID.
@@ -240,17 +240,17 @@ impl Engine {
         self.remove_container(&container.id.clone());
         self.used = self.used.plus(container.resources());
         self.counts = self.counts.plus(Counts::of(&container));
-        self.containers.insert(container.id.clone(), container);
+        self.containers.insert(ById(container));
     }
 
     pub(super) fn remove_container(&mut self, id: &str) -> Option<Arc<Container>> {
-        let old = self.containers.remove(id)?;
+        let ById(old) = self.containers.take(id)?;
         self.used = self.used.minus(old.resources());
         self.counts = self.counts.minus(Counts::of(&old));
         Some(old)
     }
 
-    pub(super) fn take_containers(&mut self) -> BTreeMap<Arc<str>, Arc<Container>> {
+    pub(super) fn take_containers(&mut self) -> BTreeSet<ById> {
         self.used = Resources::default();
         self.counts = Counts::default();
         std::mem::take(&mut self.containers)

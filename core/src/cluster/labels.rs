@@ -44,6 +44,13 @@ impl Labels {
         self.get(name).is_some()
     }
 
+    /// Takes over the texts of an older record.
+    pub(super) fn follow(&mut self, old: &Self) {
+        if self.own == old.own {
+            self.own.clone_from(&old.own);
+        }
+    }
+
     pub(super) fn share(&mut self, common: &mut Common) {
         let texts = &mut common.texts;
         for (name, _) in &mut self.own {

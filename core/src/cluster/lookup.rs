@@ -1,12 +1,12 @@
 //! Finding a container by what a user calls it (spec/classic.md section 4.5).
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::container::{Container, SHORT_ID, bare};
-use super::{Cluster, Engine};
+use super::container::{ById, Container, SHORT_ID, bare};
+use super::{Cluster, Engine, SWARM_ID_LABEL};
 use crate::address::HostPort;
 use crate::time::Wall;
 
@@ -36,37 +36,48 @@ const CANDIDATES_MAX: usize = 10;
 pub(super) type Place = (u32, Arc<str>);
 
 /// Sorted keys, each with the places it leads to.
-type Keys = BTreeSet<(Arc<str>, u32, Arc<str>)>;
+type Keys<K> = BTreeSet<(K, u32, Arc<str>)>;
+
+/// A name as its container has it, which goes by what is behind the slash.
+#[derive(Clone, Debug)]
+struct Name(Arc<str>);
+
+/// A container where lists have it: newest first, those of the same moment by ID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    created: Reverse<Wall>,
+    container: ById,
+    slot: u32,
+}
 
 /// Ways to a container that do not walk over all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    ids: Keys,
-    swarm_ids: Keys,
-    names: Keys,
-    execs: Keys,
+    /// An ID is its own key.
+    ids: BTreeSet<(Arc<str>, u32)>,
+    swarm_ids: Keys<Arc<str>>,
+    names: Keys<Name>,
+    execs: Keys<Arc<str>>,
     /// The IDs that copies replace, with the place of the copy.
-    replaced: Keys,
+    replaced: Keys<Arc<str>>,
     /// The IDs that copies replaced, those that are gone included, as long as what they replaced is in the view.
     former: BTreeSet<Arc<str>>,
-    /// In the order of lists: newest first, those of the same moment by ID.
-    listed: BTreeMap<(Reverse<Wall>, Arc<str>, u32), Arc<Container>>,
+    listed: BTreeSet<Listed>,
 }
 
 impl Index {
     pub(super) fn insert(&mut self, slot: u32, container: &Arc<Container>) {
         let id = &container.id;
-        let place = (Reverse(container.created), id.clone(), slot);
-        self.listed.insert(place, Arc::clone(container));
-        self.ids.insert((id.clone(), slot, id.clone()));
-        if let Some(swarm_id) = container.swarm_id() {
-            self.swarm_ids.insert((swarm_id.into(), slot, id.clone()));
+        self.listed.insert(Listed::new(slot, container));
+        self.ids.insert((id.clone(), slot));
+        if let Some(swarm_id) = swarm_id(container) {
+            self.swarm_ids.insert((swarm_id, slot, id.clone()));
         }
         for name in &container.names {
-            self.names.insert((bare(name).into(), slot, id.clone()));
+            self.names.insert((Name(name.clone()), slot, id.clone()));
         }
-        for exec in &container.execs {
-            self.insert_exec(slot, id, exec);
+        for exec in container.execs() {
+            self.execs.insert((exec.as_str().into(), slot, id.clone()));
         }
         for old in replaces(container) {
             self.replaced.insert((old.clone(), slot, id.clone()));
@@ -74,22 +85,17 @@ impl Index {
         }
     }
 
-    fn insert_exec(&mut self, slot: u32, id: &Arc<str>, exec: &str) {
-        self.execs.insert((exec.into(), slot, id.clone()));
-    }
-
-    pub(super) fn remove(&mut self, slot: u32, container: &Container) {
+    pub(super) fn remove(&mut self, slot: u32, container: &Arc<Container>) {
         let id = &container.id;
-        self.listed
-            .remove(&(Reverse(container.created), id.clone(), slot));
-        self.ids.remove(&(id.clone(), slot, id.clone()));
-        if let Some(swarm_id) = container.swarm_id() {
-            self.swarm_ids.remove(&(swarm_id.into(), slot, id.clone()));
+        self.listed.remove(&Listed::new(slot, container));
+        self.ids.remove(&(id.clone(), slot));
+        if let Some(swarm_id) = swarm_id(container) {
+            self.swarm_ids.remove(&(swarm_id, slot, id.clone()));
         }
         for name in &container.names {
-            self.names.remove(&(bare(name).into(), slot, id.clone()));
+            self.names.remove(&(Name(name.clone()), slot, id.clone()));
         }
-        for exec in &container.execs {
+        for exec in container.execs() {
             self.execs.remove(&(exec.as_str().into(), slot, id.clone()));
         }
         for old in replaces(container) {
@@ -101,34 +107,30 @@ impl Index {
 
     /// Forgets that a container was replaced, once neither it nor a copy of it is in the view.
     fn forget(&mut self, old: &Arc<str>) {
-        if exactly(&self.ids, old).is_empty() && exactly(&self.replaced, old).is_empty() {
+        if self.ids.exactly(old).is_empty() && self.replaced.exactly(old).is_empty() {
             self.former.remove(old);
         }
     }
 
     /// Another record of the same container. What it is called hardly ever changes.
-    pub(super) fn replace(&mut self, slot: u32, old: &Container, new: &Arc<Container>) {
+    pub(super) fn replace(&mut self, slot: u32, old: &Arc<Container>, new: &Arc<Container>) {
         let same = old.id == new.id
             && old.created == new.created
             && old.names == new.names
             && old.swarm_id() == new.swarm_id()
-            && old.execs == new.execs
-            && old.moved == new.moved;
-        let place = (Reverse(new.created), new.id.clone(), slot);
-        match self.listed.get_mut(&place).filter(|_| same) {
-            Some(listed) => *listed = Arc::clone(new),
-            None => {
-                self.remove(slot, old);
-                self.insert(slot, new);
-            }
+            && old.execs() == new.execs()
+            && old.moved() == new.moved();
+        if same {
+            self.listed.replace(Listed::new(slot, new));
+        } else {
+            self.remove(slot, old);
+            self.insert(slot, new);
         }
     }
 
     /// All containers with their engines, newest first.
     pub(super) fn listed(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
-        self.listed
-            .iter()
-            .map(|((_, _, slot), container)| (*slot, container))
+        self.listed.iter().map(|one| (one.slot, &one.container.0))
     }
 
     pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {
@@ -138,27 +140,99 @@ impl Index {
     }
 }
 
+impl Listed {
+    fn new(slot: u32, container: &Arc<Container>) -> Self {
+        Self {
+            created: Reverse(container.created),
+            container: ById(Arc::clone(container)),
+            slot,
+        }
+    }
+}
+
+/// [`Container::swarm_id`], as its label has it.
+fn swarm_id(container: &Container) -> Option<Arc<str>> {
+    container.swarm_id()?;
+    container.labels.shared(SWARM_ID_LABEL).cloned()
+}
+
 /// The IDs of the containers whose place this one took.
 fn replaces(container: &Container) -> impl Iterator<Item = Arc<str>> {
-    let moved = container.moved.iter();
+    let moved = container.moved().into_iter();
     moved
         .flat_map(|moved| moved.replaces())
         .map(|id| id.as_str().into())
 }
 
-/// The entries whose key starts with `prefix`.
-fn starting<'a>(keys: &'a Keys, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
-    let from = (Arc::from(prefix), 0, Arc::from(""));
-    keys.range((Bound::Included(from), Bound::Unbounded))
-        .take_while(move |(key, _, _)| key.starts_with(prefix))
-        .map(|(key, slot, id)| (&**key, (*slot, id.clone())))
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        bare(&self.0)
+    }
 }
 
-fn exactly(keys: &Keys, wanted: &str) -> BTreeSet<Place> {
-    starting(keys, wanted)
-        .take_while(|(key, _)| *key == wanted)
-        .map(|(_, place)| place)
-        .collect()
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_ref().cmp(other.as_ref())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for Name {}
+
+/// Keys in order.
+trait Sorted {
+    /// The places whose key starts with `prefix`.
+    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)>;
+
+    fn exactly(&self, wanted: &str) -> BTreeSet<Place> {
+        self.starting(wanted)
+            .take_while(|(key, _)| *key == wanted)
+            .map(|(_, place)| place)
+            .collect()
+    }
+
+    fn short_or_full(&self, reference: &str) -> BTreeSet<Place> {
+        let full = self.exactly(reference);
+        if full.is_empty() && reference.len() == SHORT_ID {
+            return self.starting(reference).map(|(_, place)| place).collect();
+        }
+        full
+    }
+}
+
+impl<K: Ord + AsRef<str> + for<'a> From<&'a str>> Sorted for Keys<K> {
+    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
+        let from = (K::from(prefix), 0, Arc::from(""));
+        self.range((Bound::Included(from), Bound::Unbounded))
+            .map(|(key, slot, id)| (key.as_ref(), (*slot, id.clone())))
+            .take_while(move |(key, _)| key.starts_with(prefix))
+    }
+}
+
+impl Sorted for BTreeSet<(Arc<str>, u32)> {
+    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
+        let from = (Arc::from(prefix), 0);
+        self.range((Bound::Included(from), Bound::Unbounded))
+            .map(|(id, slot)| (&**id, (*slot, id.clone())))
+            .take_while(move |(key, _)| key.starts_with(prefix))
+    }
 }
 
 impl Cluster {
@@ -196,8 +270,8 @@ impl Cluster {
             return Err(not_found());
         }
         let ways: [&dyn Fn() -> BTreeSet<Place>; 4] = [
-            &|| short_or_full(&self.index.ids, reference),
-            &|| short_or_full(&self.index.swarm_ids, reference),
+            &|| self.index.ids.short_or_full(reference),
+            &|| self.index.swarm_ids.short_or_full(reference),
             &|| self.by_name(reference),
             &|| self.by_prefix(reference, &wanted),
         ];
@@ -228,7 +302,9 @@ impl Cluster {
     /// The container an exec instance belongs to.
     #[must_use]
     pub fn container_of_exec(&self, exec: &str) -> Option<(&Engine, &Container)> {
-        exactly(&self.index.execs, exec)
+        self.index
+            .execs
+            .exactly(exec)
             .iter()
             .find_map(|place| self.at(place))
     }
@@ -237,7 +313,7 @@ impl Cluster {
     /// several.
     #[must_use]
     pub fn by_swarm_id(&self, swarm_id: &str) -> Option<(&Engine, &Container)> {
-        self.newest(exactly(&self.index.swarm_ids, swarm_id))
+        self.newest(self.index.swarm_ids.exactly(swarm_id))
             .iter()
             .find_map(|place| self.at(place))
     }
@@ -256,7 +332,7 @@ impl Cluster {
 
     /// The places of the copies that replace the container of this ID.
     pub(super) fn replacing(&self, id: &str) -> Vec<Place> {
-        exactly(&self.index.replaced, id).into_iter().collect()
+        self.index.replaced.exactly(id).into_iter().collect()
     }
 
     /// Whether a copy is known to have replaced the container of this ID.
@@ -282,16 +358,16 @@ impl Cluster {
 
     /// The containers that have this name (without slash) on their engine.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (&Engine, &Container)> {
-        exactly(&self.index.names, bare(name))
+        self.index
+            .names
+            .exactly(bare(name))
             .into_iter()
             .filter_map(|place| self.at(&place))
     }
 
     /// The places of the containers of one swarm ID.
     pub(super) fn places_of_swarm_id(&self, swarm_id: &str) -> Vec<Place> {
-        exactly(&self.index.swarm_ids, swarm_id)
-            .into_iter()
-            .collect()
+        self.index.swarm_ids.exactly(swarm_id).into_iter().collect()
     }
 
     /// The places of the containers of each swarm ID that several have.
@@ -315,34 +391,28 @@ impl Cluster {
 
     fn by_name(&self, reference: &str) -> BTreeSet<Place> {
         let reference = bare(reference);
-        let mut places = exactly(&self.index.names, reference);
+        let mut places = self.index.names.exactly(reference);
         if let Some((node, name)) = reference.split_once('/') {
             let on_node = |(slot, _): &Place| {
                 self.engines
                     .get(*slot)
                     .is_some_and(|engine| engine.name() == node || engine.id() == node)
             };
-            places.extend(exactly(&self.index.names, name).into_iter().filter(on_node));
+            places.extend(self.index.names.exactly(name).into_iter().filter(on_node));
         }
         places
     }
 
     fn by_prefix(&self, prefix: &str, wanted: impl Fn(&Place) -> bool) -> BTreeSet<Place> {
-        starting(&self.index.ids, prefix)
-            .chain(starting(&self.index.swarm_ids, prefix))
+        self.index
+            .ids
+            .starting(prefix)
+            .chain(self.index.swarm_ids.starting(prefix))
             .map(|(_, place)| place)
             .filter(wanted)
             .take(CANDIDATES_MAX + 1)
             .collect()
     }
-}
-
-fn short_or_full(keys: &Keys, reference: &str) -> BTreeSet<Place> {
-    let full = exactly(keys, reference);
-    if full.is_empty() && reference.len() == SHORT_ID {
-        return starting(keys, reference).map(|(_, place)| place).collect();
-    }
-    full
 }
 
 fn describe(engine: &Engine, container: &Container) -> String {

@@ -66,6 +66,7 @@ pub use tally::Tally;
 pub use volume::Volume;
 
 use common::Common;
+use container::ById;
 use image::Images;
 use lookup::Index;
 use numbered::Numbered;
@@ -258,8 +259,8 @@ impl Cluster {
         self.index.remove_all(slot, engine);
         let mut old = engine.take_containers();
         for mut container in containers {
-            if let Some(old) = old.remove(&container.id) {
-                container.execs.extend(old.execs.iter().cloned());
+            if let Some(ById(old)) = old.take(&*container.id) {
+                container.follow(&old);
             }
             container.share(&mut self.common);
             let container = Arc::new(container);
@@ -284,7 +285,7 @@ impl Cluster {
         };
         let old = engine.remove_container(&container.id);
         if let Some(old) = &old {
-            container.execs.extend(old.execs.iter().cloned());
+            container.follow(old);
         }
         container.share(&mut self.common);
         let container = Arc::new(container);
@@ -324,7 +325,7 @@ impl Cluster {
         };
         self.index.remove(*slot, &old);
         let mut container = Arc::unwrap_or_clone(old);
-        container.execs.insert(exec.to_owned());
+        container.add_exec(exec.to_owned());
         let container = Arc::new(container);
         self.index.insert(*slot, &container);
         engine.insert_container(container);

@@ -61,7 +61,7 @@ pub fn has_to_move(cluster: &Cluster, engine: &HostPort) -> bool {
     let failed = cluster.engine(engine).filter(|one| cluster.has_failed(one));
     failed.is_some_and(|engine| {
         let mut containers = engine.containers();
-        containers.any(|one| one.recipe.is_some() && is_to_be_moved(cluster, one))
+        containers.any(|one| one.recipe().is_some() && is_to_be_moved(cluster, one))
     })
 }
 
@@ -85,7 +85,7 @@ impl Sight {
             sight.engines.insert(engine.address.clone(), failed);
             for container in engine.containers() {
                 // Every copy was made from a container with the policy, and has it too.
-                if container.recipe.is_none() {
+                if container.recipe().is_none() {
                     continue;
                 }
                 if failed {
@@ -103,7 +103,7 @@ impl Sight {
         if !is_to_be_moved(cluster, container) {
             return;
         }
-        let recipe = container.recipe.as_ref();
+        let recipe = container.recipe();
         let ties = recipe.and_then(|recipe| recipe.ties().ok());
         let after = ties
             .iter()
@@ -118,7 +118,10 @@ impl Sight {
         let Some((newer_engine, newer)) = cluster.successor(container) else {
             if is_unfinished(container) {
                 // Whoever makes the copy finishes it, too.
-                let moved = container.moved.iter().flat_map(|moved| moved.replaces());
+                let moved = container
+                    .moved()
+                    .into_iter()
+                    .flat_map(|moved| moved.replaces());
                 let after = moved.map(|id| id.as_str().into()).collect();
                 self.todo(engine, container, Work::Finish, after);
             }

@@ -98,7 +98,7 @@ impl Api {
         if container.name().is_empty() {
             return Err(unusable("it has no name".to_owned()));
         }
-        let Some(recipe) = &container.recipe else {
+        let Some(recipe) = container.recipe() else {
             return Err(unusable("it is not known".to_owned()));
         };
         let cluster = self.fleet.cluster().read();
@@ -177,7 +177,7 @@ impl Api {
         let Some(copy) = Old::at(&self.fleet.cluster().read(), engine, id) else {
             return Ok(());
         };
-        let Some(moved) = copy.container.moved.clone() else {
+        let Some(moved) = copy.container.moved().cloned() else {
             return Ok(());
         };
         let joined = |name: &str| {
