@@ -1,7 +1,5 @@
 //! What is known of one container.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -67,10 +65,6 @@ pub(super) struct Rare {
 }
 
 static NO_EXECS: BTreeSet<String> = BTreeSet::new();
-
-/// A container in a set, in which it is found by its full ID.
-#[derive(Clone, Debug)]
-pub(super) struct ById(pub(super) Arc<Container>);
 
 /// What a container is doing, with the numbers its status text is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,32 +183,6 @@ impl Entry {
         }
     }
 }
-
-impl Borrow<str> for ById {
-    fn borrow(&self) -> &str {
-        &self.0.id
-    }
-}
-
-impl Ord for ById {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.id.cmp(&other.0.id)
-    }
-}
-
-impl PartialOrd for ById {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Eq for ById {}
 
 impl Rare {
     /// `None` when there is nothing.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::container::Container;
-use super::lookup::Place;
+use super::keys::Place;
 use super::network::Network;
 use super::{Cluster, EPOCH_LABEL, Engine, SWARM_ID_LABEL};
 use crate::address::HostPort;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::container::{ById, Container};
+use super::container::Container;
 use super::counts::Counts;
 use super::human;
 use super::image::Image;
+use super::keys::ById;
 use super::network::Network;
 use super::volume::Volume;
 use crate::address::HostPort;
@@ -64,10 +65,10 @@ pub struct Engine {
     pub ip: Option<IpAddr>,
     /// What the engine says of itself; `None` until validated.
     pub specs: Option<Specs>,
-    pub(super) containers: BTreeSet<ById>,
-    pub(super) images: BTreeMap<String, Arc<Image>>,
-    pub(super) networks: BTreeMap<String, Network>,
-    pub(super) volumes: BTreeMap<String, Volume>,
+    pub(super) containers: BTreeSet<ById<Container>>,
+    pub(super) images: BTreeSet<ById<Image>>,
+    pub(super) networks: BTreeSet<ById<Network>>,
+    pub(super) volumes: BTreeSet<ById<Volume>>,
     pub(super) used: Resources,
     /// The engine whose daemon answered at this address, too.
     pub(super) twin_of: Option<HostPort>,
@@ -132,9 +133,9 @@ impl Engine {
             ip: None,
             specs: None,
             containers: BTreeSet::new(),
-            images: BTreeMap::new(),
-            networks: BTreeMap::new(),
-            volumes: BTreeMap::new(),
+            images: BTreeSet::new(),
+            networks: BTreeSet::new(),
+            volumes: BTreeSet::new(),
             used: Resources::default(),
             twin_of: None,
             counts: Counts::default(),
@@ -205,17 +206,17 @@ impl Engine {
 
     /// Its images by ID.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &Image> {
-        self.images.values().map(|image| &**image)
+        self.images.iter().map(|ById(image)| &**image)
     }
 
     /// Its networks by ID.
     pub fn networks(&self) -> impl ExactSizeIterator<Item = &Network> {
-        self.networks.values()
+        self.networks.iter().map(|ById(network)| &**network)
     }
 
     /// Its volumes by name.
     pub fn volumes(&self) -> impl ExactSizeIterator<Item = &Volume> {
-        self.volumes.values()
+        self.volumes.iter().map(|ById(volume)| &**volume)
     }
 
     /// What all its containers reserve (spec/classic.md section 5.5). Stopped ones count like running ones, as in
@@ -250,7 +251,7 @@ impl Engine {
         Some(old)
     }
 
-    pub(super) fn take_containers(&mut self) -> BTreeSet<ById> {
+    pub(super) fn take_containers(&mut self) -> BTreeSet<ById<Container>> {
         self.used = Resources::default();
         self.counts = Counts::default();
         std::mem::take(&mut self.containers)

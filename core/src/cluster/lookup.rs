@@ -1,11 +1,11 @@
 //! Finding a container by what a user calls it (spec/classic.md section 4.5).
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use super::container::{ById, Container, SHORT_ID, bare};
+use super::container::{Container, SHORT_ID, bare};
+use super::keys::{ById, Keys, Name, Place, Sorted};
 use super::{Cluster, Engine, SWARM_ID_LABEL};
 use crate::address::HostPort;
 use crate::time::Wall;
@@ -32,21 +32,11 @@ pub enum LookupError {
 /// How many candidates an error names.
 const CANDIDATES_MAX: usize = 10;
 
-/// A container's place: engine slot and full ID.
-pub(super) type Place = (u32, Arc<str>);
-
-/// Sorted keys, each with the places it leads to.
-type Keys<K> = BTreeSet<(K, u32, Arc<str>)>;
-
-/// A name as its container has it, which goes by what is behind the slash.
-#[derive(Clone, Debug)]
-struct Name(Arc<str>);
-
 /// A container where lists have it: newest first, those of the same moment by ID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Listed {
     created: Reverse<Wall>,
-    container: ById,
+    container: ById<Container>,
     slot: u32,
 }
 
@@ -162,77 +152,6 @@ fn replaces(container: &Container) -> impl Iterator<Item = Arc<str>> {
     moved
         .flat_map(|moved| moved.replaces())
         .map(|id| id.as_str().into())
-}
-
-impl AsRef<str> for Name {
-    fn as_ref(&self) -> &str {
-        bare(&self.0)
-    }
-}
-
-impl From<&str> for Name {
-    fn from(name: &str) -> Self {
-        Self(name.into())
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_ref().cmp(other.as_ref())
-    }
-}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl Eq for Name {}
-
-/// Keys in order.
-trait Sorted {
-    /// The places whose key starts with `prefix`.
-    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)>;
-
-    fn exactly(&self, wanted: &str) -> BTreeSet<Place> {
-        self.starting(wanted)
-            .take_while(|(key, _)| *key == wanted)
-            .map(|(_, place)| place)
-            .collect()
-    }
-
-    fn short_or_full(&self, reference: &str) -> BTreeSet<Place> {
-        let full = self.exactly(reference);
-        if full.is_empty() && reference.len() == SHORT_ID {
-            return self.starting(reference).map(|(_, place)| place).collect();
-        }
-        full
-    }
-}
-
-impl<K: Ord + AsRef<str> + for<'a> From<&'a str>> Sorted for Keys<K> {
-    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
-        let from = (K::from(prefix), 0, Arc::from(""));
-        self.range((Bound::Included(from), Bound::Unbounded))
-            .map(|(key, slot, id)| (key.as_ref(), (*slot, id.clone())))
-            .take_while(move |(key, _)| key.starts_with(prefix))
-    }
-}
-
-impl Sorted for BTreeSet<(Arc<str>, u32)> {
-    fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Place)> {
-        let from = (Arc::from(prefix), 0);
-        self.range((Bound::Included(from), Bound::Unbounded))
-            .map(|(id, slot)| (&**id, (*slot, id.clone())))
-            .take_while(move |(key, _)| key.starts_with(prefix))
-    }
 }
 
 impl Cluster {

@@ -24,6 +24,7 @@ mod filters;
 pub mod human;
 mod image;
 mod info;
+mod keys;
 mod labels;
 mod list;
 mod listing;
@@ -66,8 +67,8 @@ pub use tally::Tally;
 pub use volume::Volume;
 
 use common::Common;
-use container::ById;
 use image::Images;
+use keys::ById;
 use lookup::Index;
 use numbered::Numbered;
 use roster::Roster;
@@ -343,7 +344,7 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         self.slot(address)?;
         let shared = images.into_iter().map(|image| self.images.share(image));
-        let images = shared.map(|image| (image.id.clone(), image)).collect();
+        let images = shared.map(ById).collect();
         self.engine_mut(address)?.images = images;
         Ok(())
     }
@@ -357,10 +358,8 @@ impl Cluster {
         address: &HostPort,
         networks: Vec<Network>,
     ) -> Result<(), ClusterError> {
-        self.engine_mut(address)?.networks = networks
-            .into_iter()
-            .map(|network| (network.id.clone(), network))
-            .collect();
+        let networks = networks.into_iter().map(Arc::new).map(ById);
+        self.engine_mut(address)?.networks = networks.collect();
         Ok(())
     }
 
@@ -374,14 +373,14 @@ impl Cluster {
         network: Network,
     ) -> Result<(), ClusterError> {
         let networks = &mut self.engine_mut(address)?.networks;
-        networks.insert(network.id.clone(), network);
+        networks.replace(ById(Arc::new(network)));
         Ok(())
     }
 
     /// Takes out one network; `false` when it was not known.
     pub fn remove_network(&mut self, address: &HostPort, id: &str) -> bool {
         self.engine_mut(address)
-            .is_ok_and(|engine| engine.networks.remove(id).is_some())
+            .is_ok_and(|engine| engine.networks.remove(id))
     }
 
     /// Replaces all volumes of an engine.
@@ -393,10 +392,8 @@ impl Cluster {
         address: &HostPort,
         volumes: Vec<Volume>,
     ) -> Result<(), ClusterError> {
-        self.engine_mut(address)?.volumes = volumes
-            .into_iter()
-            .map(|volume| (volume.name.clone(), volume))
-            .collect();
+        let volumes = volumes.into_iter().map(Arc::new).map(ById);
+        self.engine_mut(address)?.volumes = volumes.collect();
         Ok(())
     }
 
@@ -410,14 +407,14 @@ impl Cluster {
         volume: Volume,
     ) -> Result<(), ClusterError> {
         let volumes = &mut self.engine_mut(address)?.volumes;
-        volumes.insert(volume.name.clone(), volume);
+        volumes.replace(ById(Arc::new(volume)));
         Ok(())
     }
 
     /// Takes out one volume; `false` when it was not known.
     pub fn remove_volume(&mut self, address: &HostPort, name: &str) -> bool {
         self.engine_mut(address)
-            .is_ok_and(|engine| engine.volumes.remove(name).is_some())
+            .is_ok_and(|engine| engine.volumes.remove(name))
     }
 
     /// Says which engines get no new containers, by the IDs of their daemons.

@@ -195,6 +195,30 @@ fn lookup_follows_renames_removals_and_whole_refreshes() {
 }
 
 #[test]
+fn a_newer_record_goes_on_with_the_texts_that_lead_to_it() {
+    let mut cluster = cluster(&[(1, 1)]);
+    let described = Described::new("one", "web").swarm_id("key");
+    let texts = |cluster: &Cluster| {
+        let (_, container) = cluster.container("one").unwrap();
+        let name = container.names.first().unwrap().clone();
+        let swarm_id = container.labels.shared(SWARM_ID_LABEL).unwrap().clone();
+        [container.id.clone(), name, swarm_id]
+    };
+    described.put(&mut cluster, 0);
+    let before = texts(&cluster);
+    described.put(&mut cluster, 0);
+    for (before, after) in before.iter().zip(texts(&cluster)) {
+        assert!(Arc::ptr_eq(before, &after), "{after} is kept twice");
+    }
+}
+
+#[test]
+fn a_container_takes_no_more_than_it_did() {
+    // With the two counters of its `Arc` 256 bytes, as much as an allocator gives. There are a million of them.
+    assert!(size_of::<Container>() <= 240, "{}", size_of::<Container>());
+}
+
+#[test]
 fn one_daemon_under_two_addresses_is_an_error_on_the_second_and_loses_nothing() {
     // spec/classic.md section 10.5, E1
     let mut cluster = cluster(&[(1, 1)]);
