@@ -35,8 +35,8 @@ pub struct Container {
     pub(super) entry: Entry,
     /// Full ID.
     pub id: Arc<str>,
-    /// Names as the engine gives them, each with a leading slash.
-    pub names: Box<[Arc<str>]>,
+    /// The first of its names; engines hardly ever give more.
+    pub(super) first_name: Option<Arc<str>>,
     /// Image as given at creation.
     pub image: Arc<str>,
     /// ID of the image it was made from.
@@ -59,6 +59,7 @@ pub struct Container {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rare {
+    pub(super) more_names: Box<[Arc<str>]>,
     pub(super) execs: BTreeSet<String>,
     pub(super) moved: Option<Arc<Move>>,
     pub(super) recipe: Option<Arc<Recipe>>,
@@ -187,7 +188,10 @@ impl Entry {
 impl Rare {
     /// `None` when there is nothing.
     pub(super) fn boxed(self) -> Option<Box<Self>> {
-        let is_empty = self.execs.is_empty() && self.moved.is_none() && self.recipe.is_none();
+        let is_empty = self.more_names.is_empty()
+            && self.execs.is_empty()
+            && self.moved.is_none()
+            && self.recipe.is_none();
         (!is_empty).then(|| Box::new(self))
     }
 }
@@ -224,6 +228,12 @@ impl fmt::Display for Health {
 }
 
 impl Container {
+    /// Names as the engine gives them, each with a leading slash.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let more = self.rare.iter().flat_map(|rare| &rare.more_names);
+        self.first_name.iter().chain(more)
+    }
+
     /// Exec instances known to be its own.
     #[must_use]
     pub fn execs(&self) -> &BTreeSet<String> {
@@ -252,8 +262,8 @@ impl Container {
             self.add_exec(exec.clone());
         }
         self.id = Arc::clone(&old.id);
-        if self.names == old.names {
-            self.names.clone_from(&old.names);
+        if self.first_name == old.first_name {
+            self.first_name.clone_from(&old.first_name);
         }
         self.labels.follow(&old.labels);
     }
@@ -273,7 +283,7 @@ impl Container {
     /// Its own name without the slash, not `<other container>/<alias>` by which a link calls it; empty if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
-        let mut names = self.names.iter().map(|name| bare(name));
+        let mut names = self.names().map(|name| bare(name));
         names.find(|name| !name.contains('/')).unwrap_or_default()
     }
 

@@ -49,15 +49,8 @@ impl Container {
             return Err(ContainerError::Id);
         }
         let state = inspected.state(engine);
-        let created = inspected
-            .created
-            .as_deref()
-            .and_then(human::parse_time)
-            .unwrap_or_else(|| {
-                let seconds = u64::try_from(listed.created).unwrap_or(0);
-                Wall(seconds.saturating_mul(NANO))
-            });
-        let created = engine.shift(created);
+        let created = inspected.created.as_deref().and_then(human::parse_time);
+        let created = engine.shift(created.unwrap_or_else(|| listed.created()));
         let names = listed.names.unwrap_or_default();
         let config = inspected.config.unwrap_or_default();
         let image = config.image.unwrap_or_default();
@@ -66,16 +59,20 @@ impl Container {
             Reschedule::OnNodeFailure => Some(Arc::new(Recipe::parse(inspect)?)),
             Reschedule::Off => None,
         };
+        let entry = build_entry(&members, &listed.id, &names, &state, created, engine)?;
+        let mut names = names.into_iter().map(Arc::from);
+        let first_name = names.next();
         let rare = Rare {
+            more_names: names.collect(),
             execs: inspected.exec_ids.unwrap_or_default().into_iter().collect(),
             moved: Move::read(&labels, &image).map(Arc::new),
             recipe,
         };
         Ok(Self {
             rare: rare.boxed(),
-            entry: build_entry(&members, &listed.id, &names, &state, created, engine)?,
+            entry,
             id: listed.id.into(),
-            names: names.into_iter().map(Arc::from).collect(),
+            first_name,
             image: image.into(),
             image_id: listed.image_id.into(),
             created,
@@ -238,6 +235,14 @@ struct ListedNetwork {
 struct ListedMount {
     name: Option<String>,
     destination: Option<String>,
+}
+
+impl Listed {
+    /// When it was made, to the second.
+    fn created(&self) -> Wall {
+        let seconds = u64::try_from(self.created).unwrap_or(0);
+        Wall(seconds.saturating_mul(NANO))
+    }
 }
 
 impl ListedPort {

@@ -295,7 +295,7 @@ impl ContainerQuery {
         if self.names.is_empty() && self.full_names.is_empty() {
             return self.ids.pass([&*container.id]);
         }
-        let Some(name) = container.names.first() else {
+        let Some(name) = container.names().next() else {
             return false;
         };
         let bare = !self.names.is_empty() && self.names.pass([name, container.name()]);

@@ -63,7 +63,7 @@ impl Index {
         if let Some(swarm_id) = swarm_id(container) {
             self.swarm_ids.insert((swarm_id, slot, id.clone()));
         }
-        for name in &container.names {
+        for name in container.names() {
             self.names.insert((Name(name.clone()), slot, id.clone()));
         }
         for exec in container.execs() {
@@ -82,7 +82,7 @@ impl Index {
         if let Some(swarm_id) = swarm_id(container) {
             self.swarm_ids.remove(&(swarm_id, slot, id.clone()));
         }
-        for name in &container.names {
+        for name in container.names() {
             self.names.remove(&(Name(name.clone()), slot, id.clone()));
         }
         for exec in container.execs() {
@@ -106,7 +106,7 @@ impl Index {
     pub(super) fn replace(&mut self, slot: u32, old: &Arc<Container>, new: &Arc<Container>) {
         let same = old.id == new.id
             && old.created == new.created
-            && old.names == new.names
+            && old.names().eq(new.names())
             && old.swarm_id() == new.swarm_id()
             && old.execs() == new.execs()
             && old.moved() == new.moved();

@@ -1,6 +1,7 @@
 //! Lists, answers about single objects, and events: what they change in the view.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::machine::Life;
@@ -16,7 +17,8 @@ impl Life {
         let mut missing: BTreeSet<Arc<str>> = self.known.keys().cloned().collect();
         for Listed { id, mark, entry } in list {
             missing.remove(&id);
-            let current = self.known.get(&id) == Some(&Some(mark));
+            let known = self.known.get(&id).copied().flatten();
+            let current = known.is_some_and(|known| known.get() == mark);
             if self.touched.contains(&id) {
                 self.want(Object::Container(id));
             } else if (full || !current) && !self.work.want_with(Object::Container(id), Some(entry))
@@ -75,7 +77,7 @@ impl Life {
                 if self.known.len() >= MAX_OBJECTS && !self.known.contains_key(id) {
                     return Ok(());
                 }
-                self.known.insert(id.clone(), Some(mark));
+                self.known.insert(id.clone(), NonZeroU64::new(mark));
                 ViewChange::Container(container)
             }
             (Object::Container(id), Reply::Container(None)) => {

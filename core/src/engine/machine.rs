@@ -1,6 +1,7 @@
 //! The machine itself: inputs, time, and the bookkeeping of calls. What a round does is in `rounds`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ pub(super) struct Life {
     pub(super) work: Work,
     pub(super) outbox: Outbox,
     /// Containers in the view; the mark of the list entry each was last inspected with.
-    pub(super) known: BTreeMap<Arc<str>, Option<u64>>,
+    pub(super) known: BTreeMap<Arc<str>, Option<NonZeroU64>>,
     /// Containers that events spoke of while a list was under way: the list may be older.
     pub(super) touched: BTreeSet<Arc<str>>,
     flights: BTreeMap<OpId, Flight>,

@@ -108,8 +108,7 @@ impl Beside {
                 let name = container.name();
                 let known = container.id.starts_with(&self.reference)
                     || container
-                        .names
-                        .iter()
+                        .names()
                         .any(|name| bare(name) == bare(&self.reference));
                 match (known, name.is_empty()) {
                     (true, _) => &self.reference,

@@ -200,7 +200,7 @@ fn a_newer_record_goes_on_with_the_texts_that_lead_to_it() {
     let described = Described::new("one", "web").swarm_id("key");
     let texts = |cluster: &Cluster| {
         let (_, container) = cluster.container("one").unwrap();
-        let name = container.names.first().unwrap().clone();
+        let name = container.names().next().unwrap().clone();
         let swarm_id = container.labels.shared(SWARM_ID_LABEL).unwrap().clone();
         [container.id.clone(), name, swarm_id]
     };
