@@ -180,7 +180,10 @@ impl Fleet {
         let id = id(index, number_text);
         let last_octet = number_text % 250 + 2;
         let Some(made) = number.checked_sub(base) else {
-            let created = Wall(self.booted.0 + u64::from(number_text) * 1_000_000_007);
+            // No two engines do it at the same moment.
+            let within = u64::from(index) * 618_033_989 % 1_000_000_000;
+            let created = u64::from(number_text) * 1_000_000_007 + within;
+            let created = Wall(self.booted.0 + created);
             return Some(Shown {
                 id,
                 name: format!("web-{index}-{number}"),
