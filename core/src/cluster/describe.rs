@@ -12,11 +12,12 @@ use super::container::{
     Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, Rare, State, shares_to_cpus,
 };
 use super::copies::Move;
-use super::engine::{EntryContext, NANO, Resources};
+use super::engine::{NANO, Resources};
 use super::human;
 use super::packed::{Gap, Packed, Part};
 use super::ports::Binding;
 use super::recipe::Recipe;
+use super::specs::EntryContext;
 use crate::json::{self, JsonError, Members, RawObject};
 use crate::scheduler::Reschedule;
 use crate::time::Wall;

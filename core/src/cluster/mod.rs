@@ -36,6 +36,7 @@ mod packed;
 mod ports;
 mod recipe;
 mod roster;
+mod specs;
 mod tally;
 mod volume;
 
@@ -50,7 +51,7 @@ pub use copies::{MOVE_LABEL, Move, is_retired, is_unfinished, retired_name, swar
 pub use counts::Counts;
 pub use describe::ContainerError;
 pub use doubles::Double;
-pub use engine::{Engine, EngineState, EntryContext, NANO, Resources, Specs, SpecsError};
+pub use engine::{Engine, EngineState, NANO, Resources};
 pub use events::EventQuery;
 pub use filters::{Filters, QueryError};
 pub use image::{Image, Reference};
@@ -63,6 +64,7 @@ pub use network::Network;
 pub use objects::ObjectError;
 pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use recipe::{Recipe, Remake};
+pub use specs::{EntryContext, Specs, SpecsError};
 pub use tally::Tally;
 pub use volume::Volume;
 
