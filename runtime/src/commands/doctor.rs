@@ -55,7 +55,7 @@ async fn examine(platform: &SharedPlatform, config: &Manage, files: Option<u64>)
         }
     };
     certificates(platform, config, &legs, &mut findings);
-    let stored = store::examine(platform, config, &legs, &mut findings).await;
+    let stored = store::examine(platform, config, &mut findings).await;
     if let Some(replication) = &config.replication {
         let record = stored.record.as_ref();
         managers::examine(platform, replication, &legs, record, &mut findings).await;

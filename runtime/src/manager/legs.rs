@@ -14,7 +14,7 @@ use crate::tls::{ClientTls, Keeper, ServerTls, TlsError};
 pub(crate) struct Legs {
     pub(crate) peers: Client,
     pub(crate) engines: Client,
-    pub(crate) store: Client,
+    pub(super) store: Client,
     /// What its own listeners speak.
     pub(super) listener: Option<Arc<ServerTls>>,
     pub(crate) keeper: Arc<Keeper>,

@@ -11,12 +11,10 @@ use swarm_core::election::{Reading, Record};
 
 use super::findings::{Area, Findings, Verdict};
 use crate::commands::ask::each;
-use crate::manager::{Legs, classic_holder};
+use crate::commands::store;
+use crate::manager::classic_holder;
 use crate::platform::SharedPlatform;
-use crate::store::{self, Cursor, Store, StoreError};
-
-/// How long a server may take: longer than a manager would wait, to tell one that is slow from one that is away.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::store::{Cursor, Store, StoreError};
 
 /// The store, and what its lease record says.
 #[derive(Default)]
@@ -25,19 +23,22 @@ pub(super) struct Stored {
     pub(super) record: Option<Record>,
 }
 
+/// Nothing where discovery is no store.
 pub(super) async fn examine(
     platform: &SharedPlatform,
     config: &Manage,
-    legs: &Legs,
     findings: &mut Findings,
 ) -> Stored {
-    let examination = Examination {
-        platform,
-        config,
-        legs,
-    };
-    let Some(store) = examination.open(&config.discovery) else {
+    let examination = Examination { platform, config };
+    if config.discovery.keys.is_none() {
         return Stored::default();
+    }
+    let store = match examination.open(&config.discovery) {
+        Ok(store) => store,
+        Err(error) => {
+            findings.failure(Area::Store, format!("{error:#}"));
+            return Stored::default();
+        }
     };
     if !examination.servers(findings).await {
         return Stored {
@@ -56,12 +57,12 @@ pub(super) async fn examine(
 struct Examination<'a> {
     platform: &'a SharedPlatform,
     config: &'a Manage,
-    legs: &'a Legs,
 }
 
 impl Examination<'_> {
-    fn open(&self, config: &DiscoveryConfig) -> Option<Arc<dyn Store>> {
-        store::open(self.platform, &self.legs.store, config, PATIENCE)
+    /// Each with a client of its own: who is known by a certificate is so on every connection.
+    fn open(&self, config: &DiscoveryConfig) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(store::open(self.platform, config)?.store)
     }
 
     /// Asks each server alone; whether one of them can be worked with.
@@ -73,9 +74,8 @@ impl Examination<'_> {
             let (verdict, text) = match answer {
                 Ok(took) => self.pace(server, took),
                 // The others will do.
-                Err(error) if usable => (Verdict::Warning, error.to_string()),
-                Err(error) if error.is_final() => (Verdict::Failure, self.denied(&error)),
-                Err(error) => (Verdict::Failure, error.to_string()),
+                Err(error) if usable => (Verdict::Warning, format!("{error:#}")),
+                Err(error) => (Verdict::Failure, self.explained(&error)),
             };
             findings.add(Area::Store, verdict, text);
         }
@@ -83,14 +83,12 @@ impl Examination<'_> {
     }
 
     /// How long a change of the lease record takes at `server`, on a connection that is there.
-    async fn server(&self, server: &HostPort) -> Result<Duration, StoreError> {
+    async fn server(&self, server: &HostPort) -> anyhow::Result<Duration> {
         let alone = DiscoveryConfig {
             discovery: self.config.discovery.discovery.at(server),
             ..self.config.discovery.clone()
         };
-        let Some(store) = self.open(&alone) else {
-            return Ok(Duration::ZERO);
-        };
+        let store = self.open(&alone)?;
         store.check_write().await?;
         let start = self.platform.mono();
         store.check_write().await?;
@@ -117,7 +115,11 @@ impl Examination<'_> {
         }
     }
 
-    fn denied(&self, error: &StoreError) -> String {
+    fn explained(&self, error: &anyhow::Error) -> String {
+        let refused = error.downcast_ref::<StoreError>();
+        if !refused.is_some_and(StoreError::is_final) {
+            return format!("{error:#}");
+        }
         let keys = self.config.discovery.keys.as_ref();
         let below = keys.and_then(|keys| keys.lease().strip_suffix("lease"));
         let option = match self.config.discovery.discovery {
@@ -138,10 +140,11 @@ impl Examination<'_> {
             options: self.config.discovery.options.without_credentials(),
             ..self.config.discovery.clone()
         };
-        let Some(store) = self.open(&anybody) else {
-            return;
+        let asked = match self.open(&anybody) {
+            Ok(store) => store.check_write().await.map_err(Into::into),
+            Err(error) => Err(error),
         };
-        match store.check_write().await {
+        match asked {
             Ok(()) => findings.warning(
                 Area::Store,
                 "anybody who reaches the store may write there, and so send the requests of clients and their registry \

@@ -6,6 +6,7 @@ use std::process::Output;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use swarm_tests::certs::Certificates;
+use swarm_tests::ensemble::{Ensemble, Kind};
 use swarm_tests::manager::{self, Manager};
 use swarm_tests::process::{Process, Streams};
 use swarm_tests::scratch::Scratch;
@@ -63,6 +64,31 @@ async fn the_doctor_tells_what_is_well_and_what_is_not() -> Result<()> {
     ensure!(found.status.code() == Some(1), "{text}");
     let part = format!("  FAILURE  the store at {}", world.store.address());
     ensure!(text.contains(&part), "{part}: {text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_knows_a_store_that_asks_for_certificates() -> Result<()> {
+    if !Kind::ZooKeeper.is_here()? {
+        return Ok(());
+    }
+    let certs = Certificates::new().await?;
+    let servers = Ensemble::start_with(Kind::ZooKeeper, 1, Some(certs.clone())).await?;
+    let mut command = manager::command().await?;
+    command.args(["doctor", "--replication", "--advertise", "127.0.0.1:1"]);
+    for option in certs.store_options() {
+        command.args(["--discovery-opt", &option]);
+    }
+    command.arg(servers.discovery());
+    let found = tokio::task::spawn_blocking(move || command.output()).await??;
+    let text = String::from_utf8_lossy(&found.stdout);
+    ensure!(found.status.success(), "{text}");
+    for part in [
+        "answers, lets this manager write",
+        "  ok       nobody writes there without credentials",
+    ] {
+        ensure!(text.contains(part), "{part}: {text}");
+    }
     Ok(())
 }
 
