@@ -419,6 +419,14 @@ fn limits_are_flags_of_manage_under_a_heading_of_their_own() {
     for flag in line.split(' ').filter(|word| word.starts_with("--")) {
         assert!(below.contains(&format!("{flag} <")), "{flag}");
     }
+    for (command, flag) in [("manage", "--print-config"), ("doctor", "--json")] {
+        let help = printed(&format!("{command} --help"));
+        let (above, below) = help.split_once("\nLimits:\n").unwrap();
+        assert!(
+            above.contains(flag) && !below.contains(flag),
+            "{flag} is no limit"
+        );
+    }
 }
 
 #[test]

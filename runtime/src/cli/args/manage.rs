@@ -12,7 +12,7 @@ pub(in crate::cli) struct Manage {
     #[command(flatten)]
     pub(in crate::cli) options: ManageOptions,
     /// print every option with its value and where that is from, secrets masked, and end
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub(in crate::cli) print_config: bool,
 }
 
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Doctor {
     #[command(flatten)]
     pub(in crate::cli) manage: ManageOptions,
     /// print JSON
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     pub(in crate::cli) json: bool,
 }
 
