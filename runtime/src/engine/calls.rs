@@ -44,9 +44,7 @@ pub(crate) async fn describe(
         address: address.clone(),
         list_bytes: OBJECT_BYTES,
     };
-    let limit = Call::Specs.limit();
-    let asked = timeout(platform.as_ref(), limit, asker.specs()).await;
-    asked.unwrap_or_else(|_| Err(asker.too_late(&Call::Specs)))
+    asker.within_limit(&Call::Specs, asker.specs()).await
 }
 
 impl Asker {
@@ -66,15 +64,22 @@ impl Asker {
         version: Option<ApiVersion>,
         context: Option<EntryContext>,
     ) -> Result<Reply, CallError> {
-        let asked = self.carry_out(call.clone(), version, context);
-        let asked = timeout(&*self.platform, call.limit(), asked).await;
-        asked.unwrap_or_else(|_| Err(self.too_late(&call)))
+        let work = self.carry_out(call.clone(), version, context);
+        self.within_limit(&call, work).await
     }
 
-    fn too_late(&self, call: &Call) -> CallError {
+    async fn within_limit<T>(
+        &self,
+        call: &Call,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
         let (address, limit) = (&self.address, call.limit());
-        let reason = format!("engine {address}: {call}: no answer within {limit:?}");
-        failed(Failure::Timeout, reason)
+        timeout(&*self.platform, limit, work)
+            .await
+            .unwrap_or_else(|_| {
+                let reason = format!("engine {address}: {call}: no answer within {limit:?}");
+                Err(failed(Failure::Timeout, reason))
+            })
     }
 
     async fn carry_out(

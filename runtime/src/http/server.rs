@@ -1,6 +1,7 @@
 //! The HTTP/1.1 server: bounded, strict, and quiet about its clients' mistakes.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -90,6 +91,13 @@ impl Peer {
             identity,
         }
     }
+
+    /// Its address without the port, in one spelling; `None` for a unix socket.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        let address: SocketAddr = self.address.parse().ok()?;
+        Some(address.ip().to_canonical())
+    }
 }
 
 /// Answers requests.
@@ -162,11 +170,10 @@ impl Server {
 
     /// Serves one connection that was accepted elsewhere. Closes it at once when there is no room.
     pub fn serve_stream(&self, io: BoxIo, address: &str) {
-        let room = &self.shared.room;
-        let seat = room.free().and_then(|place| room.seat(place, address));
+        let (room, peer) = (&self.shared.room, Peer::new(address, Identity::Unproven));
+        let seat = room.free().and_then(|place| room.seat(place, peer.ip()));
         if let Some(seat) = seat {
             let phase = self.shared.phase.subscribe();
-            let peer = Peer::new(address, Identity::Unproven);
             spawn_connection(&self.shared, io, peer, seat, phase);
         }
     }
@@ -215,10 +222,10 @@ async fn accept_all(
         match accepted {
             Ok((io, peer, place)) => {
                 pause = Duration::ZERO;
-                let Some(seat) = shared.room.seat(place, &peer) else {
+                let peer = Peer::new(&peer, Identity::Unproven);
+                let Some(seat) = shared.room.seat(place, peer.ip()) else {
                     continue;
                 };
-                let peer = Peer::new(&peer, Identity::Unproven);
                 match &tls {
                     None => spawn_connection(&shared, io, peer, seat, connection_phase),
                     Some(tls) => {

@@ -1,11 +1,12 @@
 //! What load balancers ask of a manager: whether to send clients there.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Response, StatusCode};
 use swarm_core::cluster::Role;
 
 use super::report::Reporter;
-use crate::http::{Body, body};
+use crate::http::Body;
+use crate::http::error::text;
 
 /// One question. None of the paths is one of the Docker API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +44,12 @@ impl Probe {
             (Self::Replica, Role::Primary) => Err("this manager is the primary".to_owned()),
             (Self::Replica, Role::Replica) => ready().map(|_| "replica"),
         };
-        let (status, text) = match said {
-            Ok(text) => (StatusCode::OK, text.to_owned()),
-            Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+        let mut response = match said {
+            Ok(said) => text(StatusCode::OK, format!("{said}\n")),
+            Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
         };
-        let mut response = Response::new(body::full(text + "\n"));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(CONTENT_TYPE, plain);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(CACHE_CONTROL, no_store);
         response
     }
 }

@@ -116,7 +116,7 @@ impl Peers {
             Identity::Other => return false,
             Identity::Unproven => {}
         }
-        let Some(ip) = source_ip(peer) else {
+        let Some(ip) = peer.ip() else {
             return false;
         };
         let now = self.platform.mono();
@@ -149,7 +149,7 @@ impl Peers {
             return;
         }
         if member != self.elector.config().advertise {
-            let (from, at) = (source_ip(peer), self.platform.mono());
+            let (from, at) = (peer.ip(), self.platform.mono());
             self.known().note(member, Heard { from, at });
         }
     }
@@ -314,11 +314,6 @@ pub async fn ask_status(
         .map_err(|error| error.to_string())?;
     serde_json::from_slice(&bytes)
         .map_err(|_| format!("what answers at {address} is not a swarm manager ({status})"))
-}
-
-fn source_ip(peer: &Peer) -> Option<IpAddr> {
-    let address: std::net::SocketAddr = peer.address.parse().ok()?;
-    Some(address.ip().to_canonical())
 }
 
 #[cfg(test)]

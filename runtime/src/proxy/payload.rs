@@ -89,32 +89,19 @@ impl Payload {
     ) -> Result<Self, BodyError> {
         let limit = u64::try_from(KEPT_MAX).unwrap_or(u64::MAX);
         let exact = body.size_hint().exact();
-        if body.size_hint().lower() > limit {
-            return Ok(Self::waiting(Bytes::new(), body, exact));
+        if body.is_end_stream() || body.size_hint().lower() > limit {
+            return Ok(Self::unread(body));
         }
         let (mut bytes, mut room) = (BytesMut::new(), None);
-        let end = platform.mono() + patience;
-        loop {
-            let left = end.since(platform.mono());
-            let frame = match timeout(platform, left, body.frame()).await {
-                Ok(Some(frame)) => frame?,
-                Ok(None) => break,
-                Err(_) => return Ok(Self::waiting(bytes.freeze(), body, exact)),
-            };
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            let length = bytes.len() + data.len();
-            let fits = length <= KEPT_MAX && budget.grow(&mut room, length);
-            bytes.extend_from_slice(&data);
-            if !fits {
-                return Ok(Self::waiting(bytes.freeze(), body, exact));
-            }
+        let filling = fill(&mut bytes, &mut room, &mut body, budget);
+        match timeout(platform, patience, filling).await {
+            Ok(Ok(true)) => Ok(Self::Kept {
+                bytes: bytes.freeze(),
+                _room: room,
+            }),
+            Ok(Ok(false)) | Err(_) => Ok(Self::waiting(bytes.freeze(), body, exact)),
+            Ok(Err(broken)) => Err(broken),
         }
-        Ok(Self::Kept {
-            bytes: bytes.freeze(),
-            _room: room,
-        })
     }
 
     /// A body that is not looked at: it is passed on once, when it is wanted.
@@ -251,6 +238,27 @@ impl HttpBody for Gated {
             }
         }
     }
+}
+
+/// Reads on; whether it came to the end of the body, with room for all of it. Nothing is lost when it is dropped.
+async fn fill(
+    bytes: &mut BytesMut,
+    room: &mut Option<OwnedSemaphorePermit>,
+    body: &mut Body,
+    budget: &Budget,
+) -> Result<bool, BodyError> {
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        let fits = length <= KEPT_MAX && budget.grow(room, length);
+        bytes.extend_from_slice(&data);
+        if !fits {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

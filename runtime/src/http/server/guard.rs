@@ -239,7 +239,7 @@ mod tests {
     async fn what_the_watch_reads_ahead_reaches_a_waiting_reader() {
         let (mut client, io) = duplex(100);
         let room = Room::new(1, 1);
-        let seat = room.seat(room.free().unwrap(), "x").unwrap();
+        let seat = room.seat(room.free().unwrap(), None).unwrap();
         let scanner = Scanner::new(100);
         let limit = Duration::from_secs(10);
         let (mut guard, watch) =

@@ -1,7 +1,7 @@
 //! Room for connections: so many in all, and so many for each client.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
@@ -59,11 +59,10 @@ impl Room {
         Arc::clone(&self.all).try_acquire_owned().ok()
     }
 
-    /// Gives the place to a connection from `peer`; `None` when that client has its share. Who comes through a unix
+    /// Gives the place to a connection of the client at `ip`; `None` when that has its share. Who comes through a unix
     /// socket is on this machine, and has as much as there is.
-    pub(super) fn seat(&self, permit: OwnedSemaphorePermit, peer: &str) -> Option<Seat> {
-        let address = peer.parse::<SocketAddr>().ok();
-        let client = match address.map(|address| address.ip().to_canonical()) {
+    pub(super) fn seat(&self, permit: OwnedSemaphorePermit, ip: Option<IpAddr>) -> Option<Seat> {
+        let client = match ip {
             None => None,
             Some(ip) => {
                 self.crowd.admit(ip)?;
@@ -120,10 +119,12 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Identity, Peer};
     use super::*;
 
     fn seat(room: &Room, peer: &str) -> Option<Seat> {
-        room.seat(room.free().unwrap(), peer)
+        let peer = Peer::new(peer, Identity::Unproven);
+        room.seat(room.free().unwrap(), peer.ip())
     }
 
     #[test]
