@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::container::{Container, Health, Phase, TASK_LABEL};
 use super::filters::{Filters, Patterns, QueryError};
 use super::image::Reference;
@@ -181,7 +182,8 @@ impl Cluster {
                 (slot, (engine, ancestors))
             })
             .collect();
-        let wanted = self.index.listed().filter_map(|(slot, container)| {
+        let listed = Ahead::new(self.index.listed(), |(_, container)| query.touch(container));
+        let wanted = listed.filter_map(|(slot, container)| {
             let (engine, ancestors) = engines.get(slot)?;
             let wanted = before.iter().all(|bound| order(container) > *bound)
                 && since.iter().all(|bound| order(container) < *bound)
@@ -255,6 +257,20 @@ fn tagged(name: &str) -> String {
 }
 
 impl ContainerQuery {
+    /// Reads a little of what decides whether the container is wanted.
+    fn touch(&self, container: &Container) -> u64 {
+        if self.all && self.unfiltered {
+            return 0;
+        }
+        let name = || container.first_name.as_ref()?.as_bytes().first().copied();
+        let named = !self.names.is_empty() || !self.full_names.is_empty();
+        let first = if named { name() } else { None };
+        container
+            .touch()
+            .wrapping_add(container.created.0)
+            .wrapping_add(first.unwrap_or(0).into())
+    }
+
     fn wants(&self, engine: &Engine, container: &Container) -> bool {
         let shown = self.all
             || self.limit > 0

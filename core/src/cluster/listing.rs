@@ -1,10 +1,10 @@
 //! The list of containers as text.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use super::Row;
+use super::ahead::{AHEAD, together};
 use super::container::Container;
 use crate::time::Wall;
 
@@ -30,7 +30,7 @@ impl Listing {
     pub fn new(rows: &[Row<'_>], now: Wall, sizes: BTreeMap<String, (i64, i64)>) -> Self {
         let mut own = Vec::with_capacity(rows.len());
         for some in rows.chunks(AHEAD) {
-            fetch(some.iter().map(|(_, container)| &***container));
+            together(some.iter().map(|(_, container)| container.touch()));
             let shared =
                 |(engine, container): &Row<'_>| (Arc::clone(container), engine.is_healthy());
             own.extend(some.iter().map(shared));
@@ -55,8 +55,8 @@ impl Listing {
             if fetched == 0 {
                 let next = self.rows.as_slice().iter().take(AHEAD);
                 fetched = next.len();
-                fetch(next.clone().map(|(container, _)| &**container));
-                fetch_entries(next.map(|(container, _)| &**container));
+                together(next.clone().map(|(container, _)| container.touch()));
+                together(next.map(|(container, _)| container.touch_texts()));
             }
             fetched = fetched.saturating_sub(1);
             out.push(match self.progress {
@@ -101,25 +101,3 @@ impl Listing {
 
 /// About as long as an entry is.
 const ENTRY: usize = 1024;
-
-/// How many containers ahead memory is asked for.
-const AHEAD: usize = 32;
-
-/// Reads a little of each container. They lie all over the memory: asked for one after the other, each would be waited
-/// for by itself; asked for like this, many come at the same time.
-fn fetch<'a>(containers: impl Iterator<Item = &'a Container>) {
-    let read = containers.map(|container| container.state.exit_code);
-    black_box(read.fold(0_i64, i64::wrapping_add));
-}
-
-/// As [`fetch`], of their entries and IDs.
-fn fetch_entries<'a>(containers: impl Iterator<Item = &'a Container>) {
-    let read = containers.map(|container| {
-        let id = container.id.as_bytes();
-        let ends = id.first().into_iter().chain(id.last());
-        ends.fold(container.entry.0.touch(), |sum, byte| {
-            sum.wrapping_add(*byte)
-        })
-    });
-    black_box(read.fold(0, u8::wrapping_add));
-}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::address::HostPort;
 use crate::time::Wall;
 
+mod ahead;
 mod common;
 mod container;
 mod copies;

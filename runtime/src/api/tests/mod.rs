@@ -24,6 +24,7 @@ mod build;
 mod create;
 mod events;
 mod images;
+mod lists;
 mod networks;
 mod pass;
 mod placement;
