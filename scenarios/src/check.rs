@@ -1,7 +1,7 @@
 //! Runs a scenario and judges it.
 
 use swarm_core::testbed::Mutant;
-use swarm_sim::plan::Plan;
+use swarm_sim::plan::{Op, Plan};
 use swarm_sim::property::{Property, Violation};
 use swarm_sim::run::{self, Run};
 use swarm_sim::trace::{Keep, Kind};
@@ -66,7 +66,9 @@ fn missed_fault(plan: &Plan, run: &Run) -> Option<Violation> {
     };
     let missed = plan.faults.iter().find(|fault| {
         let ends = fault.op.has_end();
-        !seen(Kind::FaultBegan, fault.id) || (ends && !seen(Kind::FaultEnded, fault.id))
+        let began = seen(Kind::FaultBegan, fault.id) && (!ends || seen(Kind::FaultEnded, fault.id));
+        let kept = || seen(Kind::Kept, fault.id);
+        !began || (matches!(fault.op, Op::HoldRequests { .. }) && !kept())
     })?;
     let what = format!("expected that every fault strikes; seen: not {missed}");
     let at = run.simulated;
@@ -83,7 +85,6 @@ mod tests {
     use super::*;
     use crate::expect::*;
     use crate::script::*;
-    use swarm_sim::plan::Op;
     use swarm_sim::trace::Trace;
 
     fn ran(events: &[(Kind, u64)]) -> Run {

@@ -71,6 +71,8 @@ pub enum Kind {
     Violation,
     /// Something else worth showing.
     Note,
+    /// The network keeps a request of this host; `a` is the fault that says so.
+    Kept,
 }
 
 /// One thing that happened.
@@ -306,7 +308,8 @@ impl Kind {
             | Self::Answered
             | Self::Log
             | Self::Violation
-            | Self::Note => true,
+            | Self::Note
+            | Self::Kept => true,
             Self::Input
             | Self::Wake
             | Self::SwapSent

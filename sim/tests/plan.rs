@@ -60,6 +60,12 @@ fn of_a_link() -> BoxedStrategy<Op> {
             way,
             how
         }),
+        (host(), host(), any::<u8>()).prop_map(|(from, to, count)| Op::HoldRequests {
+            from,
+            to,
+            request: "POST /containers/create".to_owned(),
+            count,
+        }),
         sides.prop_map(|sides| Op::Split { sides }),
         (host(), host(), number()).prop_map(|(from, to, ms)| Op::Delay { from, to, ms }),
         (host(), host(), number()).prop_map(|(from, to, every_ms)| Op::Flap { from, to, every_ms }),

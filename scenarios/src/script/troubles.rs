@@ -89,6 +89,18 @@ impl Script {
         self.op(Op::Cut { from, to, way, how })
     }
 
+    /// The network keeps the first `count` such requests, for instance `POST /containers/create`, and what follows them on
+    /// their connections, until the end.
+    pub fn hold_requests(self, from: Host, to: Host, request: &str, count: u8) -> Self {
+        let request = request.to_owned();
+        self.op(Op::HoldRequests {
+            from,
+            to,
+            request,
+            count,
+        })
+    }
+
     /// A firewall rejects what goes over the link.
     pub fn reject(self, from: Host, to: Host) -> Self {
         self.reject_way(from, to, Way::Both)

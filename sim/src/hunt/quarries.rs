@@ -106,7 +106,7 @@ pub const QUARRIES: [Quarry; 38] = [
     ),
     lab(
         Mutant::RepeatsOnce,
-        60,
+        200,
         "what may have been carried out is sent again, whatever it is",
     ),
     lab(Mutant::HoldsForEver, 80, "a held request is never given up"),
@@ -124,7 +124,7 @@ pub const QUARRIES: [Quarry; 38] = [
         ground: creates_arrive_late,
         ..world(
             Mutant::KeepsDoubles,
-            12,
+            4,
             "what a create left behind that arrived after its repetition is not removed",
         )
     },
@@ -302,13 +302,19 @@ fn lease_ends_while_connecting(seed: u64) -> Plan {
     plan
 }
 
-/// In the world: what a primary sends to an engine is kept by the network until the next one has repeated it.
+/// In the world: creates that a primary sends are kept by the network until the next one has repeated them.
 fn creates_arrive_late(seed: u64) -> Plan {
+    let kept = Op::HoldRequests {
+        from: Host::Primary,
+        to: Host::Engine(1),
+        request: "POST /containers/create".to_owned(),
+        count: 12,
+    };
     let troubles = [
-        (1_000, 3_500, primary_cut_off(Host::Engine(1))),
-        (1_300, 5_000, primary_cut_off(Host::Store(1))),
+        (1_000, 6_000, kept),
+        (1_300, 3_000, primary_cut_off(Host::Store(1))),
     ];
-    one_engine(seed, 8, Fault::numbered(troubles))
+    one_engine(seed, 12, Fault::numbered(troubles))
 }
 
 /// In the world: an engine is away for less than the grace period.

@@ -8,6 +8,7 @@ use swarm_core::rng::Random;
 use super::{Family, Fault, Knobs, Op, Phases, Plan, Tier, Topology, Workload};
 
 mod faults;
+mod kept;
 
 /// How long and how hard random runs are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +107,10 @@ impl Plan {
         let remembers = !mask.families.contains(&Family::StoreData);
         plan.knobs.failsafe = remembers && root.fork("failsafe").chance(350);
         plan.faults = faults::draw(&plan, &mask, profile, &mut root.fork("faults"));
+        if tier == Tier::World && mask.families.contains(&Family::Link) && !mask.outages {
+            let kept = kept::draw(&plan, &mut root.fork("kept requests"));
+            plan.faults.extend(kept);
+        }
         plan.drill = drill(&plan, &mut root.fork("drill"));
         plan
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use swarm_core::api::{Request, class::is_mutation};
 
 use super::host::{Host, How, Way};
 use super::{Op, Plan, PlanError};
@@ -84,6 +85,7 @@ impl Op {
             Self::Freeze { .. } => "freeze",
             Self::Slow { .. } => "slow",
             Self::Cut { .. } => "cut",
+            Self::HoldRequests { .. } => "hold-requests",
             Self::Isolate { .. } => "isolate",
             Self::Split { .. } => "split",
             Self::Delay { .. } => "delay",
@@ -127,7 +129,10 @@ impl Op {
             Self::Kill { .. } | Self::PowerLoss { .. } => Family::Process,
             Self::Terminate { .. } | Self::StepDown { .. } | Self::Drain { .. } => Family::Operator,
             Self::Pause { .. } | Self::Freeze { .. } | Self::Slow { .. } => Family::Pause,
-            Self::Cut { .. } | Self::Isolate { .. } | Self::Split { .. } => Family::Link,
+            Self::Cut { .. }
+            | Self::HoldRequests { .. }
+            | Self::Isolate { .. }
+            | Self::Split { .. } => Family::Link,
             Self::Delay { .. } | Self::Flap { .. } | Self::Chop { .. } => Family::Path,
             Self::Rate { .. } | Self::WallStep { .. } | Self::ClockJump { .. } => Family::Clock,
             Self::NoStoreLeader | Self::NewStoreLeader => Family::StoreLeader,
@@ -198,6 +203,7 @@ impl Op {
             | Self::Drain { host }
             | Self::CutEvents { host } => vec![host],
             Self::Cut { from, to, .. }
+            | Self::HoldRequests { from, to, .. }
             | Self::Delay { from, to, .. }
             | Self::Flap { from, to, .. } => vec![from, to],
             Self::Split { sides } => sides.iter().flatten().collect(),
@@ -256,8 +262,23 @@ impl Op {
                 expected: "a number above 0 (for a rate, below one million)",
             });
         }
+        if let Self::HoldRequests { request, count, .. } = self
+            && (*count == 0 || !is_change(request))
+        {
+            return Err(PlanError::Range {
+                field: "op",
+                value: self.to_string(),
+                expected: "a count above 0 and a request that changes something, without version: POST /containers/create",
+            });
+        }
         Ok(())
     }
+}
+
+fn is_change(request: &str) -> bool {
+    let words = request.split_once(' ');
+    let parsed = words.and_then(|(method, path)| Request::parse(method, path).ok());
+    parsed.is_some_and(|one| one.version.is_none() && is_mutation(&one.route))
 }
 
 impl fmt::Display for Op {
@@ -271,11 +292,14 @@ impl fmt::Display for Op {
             let sides: Vec<String> = sides.iter().map(|side| names(side)).collect();
             return write!(f, " {}", sides.join(" | "));
         }
-        let arrow = if let Self::Cut { way, .. } = self {
-            way.arrow()
+        let way = if let Self::Cut { way, .. } = self {
+            *way
+        } else if matches!(self, Self::HoldRequests { .. }) {
+            Way::Forth
         } else {
-            Way::Both.arrow()
+            Way::Both
         };
+        let arrow = way.arrow();
         let hosts: Vec<String> = self.hosts().into_iter().map(Host::to_string).collect();
         if !hosts.is_empty() {
             write!(f, " {}", hosts.join(arrow))?;
@@ -309,6 +333,7 @@ impl Op {
             | Self::RegressingReads { ms }
             | Self::LateWatches { ms }
             | Self::Rollback { ms } => write!(f, " {ms} ms"),
+            Self::HoldRequests { request, count, .. } => write!(f, " {count} x {request}"),
             Self::Chop { bytes, .. } => write!(f, " {bytes} bytes"),
             Self::Rate { ppm, .. } => write!(f, " {ppm:+} ppm"),
             Self::WallStep { seconds, .. } => write!(f, " {seconds:+} s"),

@@ -61,6 +61,19 @@ pub enum Op {
         #[serde(default)]
         how: How,
     },
+    /// The network keeps single requests of a manager to an engine, with all that follows them on their connections,
+    /// and delivers them at the end. Everything else goes through.
+    HoldRequests {
+        /// The manager.
+        from: Host,
+        /// The engine.
+        to: Host,
+        /// Method and path without version, for instance `POST /containers/{}/start`; `{}` stands for any part of the
+        /// path. A change.
+        request: String,
+        /// The first so many of them.
+        count: u8,
+    },
     /// A host is cut off from all others, its clients included.
     Isolate {
         /// Which.

@@ -128,7 +128,8 @@ const fn weight(kind: Kind) -> Weight {
         | Kind::Cut
         | Kind::Healed
         | Kind::Log
-        | Kind::Note => Weight::Fate,
+        | Kind::Note
+        | Kind::Kept => Weight::Fate,
         Kind::Lease
         | Kind::Input
         | Kind::Wake
@@ -194,6 +195,7 @@ fn words(trace: &Trace, event: &Event) -> (char, String) {
         Kind::Log => ('"', level(a).to_owned()),
         Kind::Violation => ('#', "BROKEN".to_owned()),
         Kind::Note => ('*', String::new()),
+        Kind::Kept => ('|', format!("fault #{a} keeps a request")),
     }
 }
 

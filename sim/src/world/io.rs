@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::TcpStream;
 
+use super::keeps::Keeps;
 use super::tap::{Tap, Tapped};
 use crate::trace::{HostId, NOWHERE};
 
@@ -30,6 +31,7 @@ pub(crate) struct Directory {
     hosts: OnceLock<BTreeMap<IpAddr, HostId>>,
     /// How often all connections between two hosts were reset, the smaller number first.
     resets: Mutex<BTreeMap<(HostId, HostId), Arc<AtomicU64>>>,
+    pub(crate) keeps: Keeps,
 }
 
 impl Directory {
@@ -136,7 +138,10 @@ impl Side {
 impl SimIo {
     /// The end of who opened the connection, to `port`.
     pub(crate) fn connected(stream: TcpStream, wires: &Arc<Wires>, port: u16) -> io::Result<Self> {
-        let tapped = wires.tap.as_ref().and_then(|tap| tap.listen(port));
+        let ends = (stream.local_addr()?, stream.peer_addr()?);
+        let to = wires.directory.host(ends.1.ip());
+        let tap = wires.tap.as_ref().filter(|tap| tap.taps(port));
+        let tapped = tap.map(|tap| tap.listen(to, ends));
         Self::new(stream, wires, tapped)
     }
 

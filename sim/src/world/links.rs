@@ -22,6 +22,10 @@ impl World {
                 };
                 self.hinder(now, id, ends, (directions(*way), hindrance));
             }
+            (Op::HoldRequests { request, count, .. }, Some(ends)) => {
+                self.net.keep_requests(id, ends, request, *count);
+                self.hinder(now, id, ends, ((true, false), Hindrance::Pick));
+            }
             (Op::Delay { ms, .. }, Some(ends)) => {
                 self.hinder(now, id, ends, ((true, true), Hindrance::Delay(*ms)));
             }

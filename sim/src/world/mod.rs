@@ -28,6 +28,7 @@ mod engines;
 mod faults;
 mod hosts;
 mod io;
+mod keeps;
 mod links;
 mod log;
 mod look;
@@ -125,8 +126,11 @@ impl World {
             .zip(&seats)
             .map(|((id, role), seat)| {
                 let manages = matches!(role, Role::Manager(_));
-                let tap = manages.then(|| Tap::new(id, ENGINE_PORT, seat.clone(), witness.clone()));
-                ground.slot(id, *role, tap)
+                let tap = || {
+                    let (seat, witness) = (seat.clone(), witness.clone());
+                    Tap::new(id, ENGINE_PORT, seat, witness, directory.clone())
+                };
+                ground.slot(id, *role, manages.then(tap))
             })
             .collect();
         let gates = slots

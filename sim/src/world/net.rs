@@ -32,6 +32,8 @@ use crate::trace::{HostId, Kind};
 pub(crate) enum Hindrance {
     /// It waits.
     Hold,
+    /// What the directory keeps waits.
+    Pick,
     /// It is lost, and new connections are refused.
     Refuse,
     /// It is lost: the sender has no power.
@@ -52,8 +54,16 @@ pub(crate) enum Hindrance {
 enum Flow {
     #[default]
     Open,
+    /// Open but for what is kept.
+    Pick,
     Hold,
     Drop,
+}
+
+impl Flow {
+    fn passes(self) -> bool {
+        matches!(self, Self::Open | Self::Pick)
+    }
 }
 
 /// What is true of a link: there, back, and the longest delay in milliseconds.
@@ -122,6 +132,11 @@ impl Net {
         self.reset(&ways, Hindrance::Refuse);
     }
 
+    /// Fault `id` keeps the first `count` such requests from one host to the other.
+    pub(crate) fn keep_requests(&self, id: u32, way: Way, request: &str, count: u8) {
+        self.directory.keeps.begin(id, way, request, count);
+    }
+
     /// Breaks the connections between hosts that are hindered so.
     fn reset(&self, ways: &[(Way, Hindrance)], hindrance: Hindrance) {
         let so = ways.iter().filter(|(_, one)| *one == hindrance);
@@ -138,6 +153,7 @@ impl Net {
 
     /// Fault `id` hinders nothing any more.
     pub(crate) fn end(&mut self, sim: &Sim<'_>, now: u64, id: u32) {
+        self.directory.keeps.end(id);
         if let Some(ways) = self.hindrances.remove(&id) {
             self.refresh(sim, now);
             // A machine that had no power knows nothing of the connections it had, and says so to whoever asks.
@@ -152,7 +168,7 @@ impl Net {
             return false;
         };
         let flow = if from < to { link.there } else { link.back };
-        flow != Flow::Open
+        !flow.passes()
     }
 
     /// Before each step.
@@ -172,6 +188,7 @@ impl Net {
             let link = wanted.entry(pair(*from, *to)).or_default();
             let flow = match hindrance {
                 Hindrance::Hold => Flow::Hold,
+                Hindrance::Pick => Flow::Pick,
                 Hindrance::Refuse | Hindrance::Dark => Flow::Drop,
                 Hindrance::Delay(ms) => {
                     link.delay = link.delay.max(Some(*ms));
@@ -215,7 +232,8 @@ impl Net {
         if (new.there, new.back) == (old.there, old.back) {
             return;
         }
-        let held = new.there == Flow::Hold || new.back == Flow::Hold;
+        let waits = |flow| matches!(flow, Flow::Hold | Flow::Pick);
+        let held = waits(new.there) || waits(new.back);
         if held {
             sim.hold(one, other);
         } else {
@@ -225,7 +243,7 @@ impl Net {
             if flow == Flow::Drop {
                 sim.partition_oneway(from, to);
             }
-            if held && flow == Flow::Open {
+            if held && flow.passes() {
                 self.pumped.insert((from, to));
             } else {
                 self.pumped.remove(&(from, to));
@@ -244,7 +262,7 @@ impl Net {
                 }
                 for sent in link {
                     let (from, to) = sent.pair();
-                    if open((from.ip(), to.ip())) {
+                    if open((from.ip(), to.ip())) && !self.directory.keeps.holds((from, to)) {
                         sent.deliver();
                     }
                 }
@@ -263,7 +281,7 @@ impl Net {
     }
 
     fn tell(&self, (from, to): Way, old: Flow, new: Flow) {
-        match (old == Flow::Open, new == Flow::Open) {
+        match (old.passes(), new.passes()) {
             (true, false) => self.witness.note(from, Kind::Cut, u64::from(to), 0),
             (false, true) => self.witness.note(from, Kind::Healed, u64::from(to), 0),
             (true, true) | (false, false) => {}

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use swarm::election::Elector;
 use swarm_core::api;
 
+use super::io::Directory;
+use super::keeps::Connection;
 use super::witness::SharedWitness;
 use crate::trace::{HostId, Kind};
 
@@ -20,25 +22,40 @@ pub(crate) struct Tap {
     port: u16,
     seat: Seat,
     witness: SharedWitness,
+    directory: Arc<Directory>,
 }
 
 impl Tap {
     /// Taps the connections of manager `host` to `port`.
-    pub(crate) fn new(host: HostId, port: u16, seat: Seat, witness: SharedWitness) -> Arc<Self> {
+    pub(crate) fn new(
+        host: HostId,
+        port: u16,
+        seat: Seat,
+        witness: SharedWitness,
+        directory: Arc<Directory>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host,
             port,
             seat,
             witness,
+            directory,
         })
     }
 
-    /// A listener at a connection to `port`, if such are tapped.
-    pub(crate) fn listen(self: &Arc<Self>, port: u16) -> Option<Tapped> {
-        (port == self.port).then(|| Tapped {
+    /// Whether connections to `port` are tapped.
+    pub(crate) fn taps(&self, port: u16) -> bool {
+        port == self.port
+    }
+
+    /// A listener at a connection to host `to`.
+    pub(crate) fn listen(self: &Arc<Self>, to: HostId, connection: Connection) -> Tapped {
+        Tapped {
             tap: self.clone(),
+            to,
+            connection,
             state: Heads::default(),
-        })
+        }
     }
 
     /// The epoch in which the manager acts now, by its own clock.
@@ -55,6 +72,16 @@ impl Tap {
                 .find(|(host, _)| *host == self.host)
                 .map(|(_, epoch)| *epoch)
         })
+    }
+
+    fn meet_keeps(&self, to: HostId, line: &str, connection: Connection) {
+        let keeps = &self.directory.keeps;
+        if let Some(fault) = keeps.meet((self.host, to), line, connection) {
+            let mut witness = self.witness.lock();
+            witness.note(self.host, Kind::Kept, u64::from(fault), 0, || {
+                line.to_owned()
+            });
+        }
     }
 
     fn left(&self, request: &Departure) {
@@ -79,19 +106,22 @@ struct Departure {
 /// A tapped connection.
 pub(crate) struct Tapped {
     tap: Arc<Tap>,
+    to: HostId,
+    connection: Connection,
     state: Heads,
 }
 
 impl Tapped {
     /// These bytes were taken by the network.
     pub(crate) fn written(&mut self, bytes: &[u8]) {
-        let tap = self.tap.clone();
+        let (tap, to, connection) = (self.tap.clone(), self.to, self.connection);
         let began = || {
             let now = tap.witness.lock().now();
             (now, tap.acting())
         };
         self.state.feed(bytes, began, |head, (at, acting)| {
             if let Some(line) = mutation(head) {
+                tap.meet_keeps(to, &line, connection);
                 tap.left(&Departure { at, acting, line });
             }
         });

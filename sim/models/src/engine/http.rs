@@ -90,6 +90,8 @@ pub(super) async fn serve(engine: &Arc<Engine>, mut io: BoxIo) {
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .auto_date_header(false)
+        // What was asked is done even if whoever asked has hung up since, as by Go's server.
+        .half_close(true)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     // A client that goes away is no concern of the engine's.

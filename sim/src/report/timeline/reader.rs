@@ -89,7 +89,7 @@ impl Reader {
             }
             Kind::Answered => self.answered(event),
             Kind::Log if event.a <= LEVELS_SHOWN => self.note(event, event.a <= 1),
-            Kind::Note => self.note(event, false),
+            Kind::Note | Kind::Kept => self.note(event, false),
             Kind::Log
             | Kind::FaultBegan
             | Kind::FaultEnded

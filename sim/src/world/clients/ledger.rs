@@ -382,10 +382,8 @@ impl Ledger {
 /// it for that: starts have no key.
 fn start_of(plan: &Plan) -> Nature {
     let keeps = |fault: &Fault| {
-        let Op::Cut { how, .. } = &fault.op else {
-            return false;
-        };
-        *how == How::Hold
+        let cut = matches!(&fault.op, Op::Cut { how, .. } if *how == How::Hold);
+        cut || matches!(fault.op, Op::HoldRequests { .. })
     };
     match plan.faults.iter().any(keeps) {
         true => Nature::Repeatable,
