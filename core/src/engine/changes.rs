@@ -122,9 +122,7 @@ impl Life {
 
     pub(super) fn react(&mut self, now: Mono, event: Event, out: &mut Effects<Effect>) {
         let refresh = self.refresh_for(now, Reaction::to(&event), out);
-        if self.registered() {
-            self.outbox.push(now, event, refresh, out);
-        }
+        self.outbox.push(now, event, refresh, out);
     }
 
     /// Does what an event asks for; the object whose refresh the event has to wait for is returned.

@@ -112,7 +112,7 @@ impl EngineMachine {
                 specs_at: now,
                 full_at: now,
                 warned: Vec::new(),
-                streams: Streams::default(),
+                streams: Streams::new(now),
                 work: Work::default(),
                 outbox: Outbox::default(),
                 known: BTreeMap::new(),
@@ -281,7 +281,10 @@ impl Life {
             self.next_op = op.0;
             self.start(now, op, call, Purpose::Object(object), out);
         }
-        self.outbox.send(now, &self.work, out);
+        // What was heard before is told of an engine that subscribers know.
+        if self.registered() {
+            self.outbox.send(now, &self.work, out);
+        }
     }
 
     /// Whether another object may be asked for. One place is kept for the round: slow inspections must not keep the
@@ -319,7 +322,7 @@ impl Life {
             ),
             wake(later, "what is to be read later"),
             wake(
-                self.outbox.next_at(),
+                self.registered().then(|| self.outbox.next_at()).flatten(),
                 "an event that has waited long enough",
             ),
         ]

@@ -69,6 +69,11 @@ impl Outbox {
         }
     }
 
+    /// Drops everything: it was another daemon's, of which nobody has heard.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
     /// When the first event has waited long enough.
     pub(super) fn next_at(&self) -> Option<Mono> {
         self.waiting.front().map(|first| first.until)

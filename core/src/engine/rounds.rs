@@ -144,27 +144,27 @@ impl Life {
                     self.address, daemon.id
                 );
                 self.log(Level::Warn, message, out);
-                self.start_over(out);
+                self.start_over(now, out);
                 self.full = true;
             }
             Err(reason) => {
-                self.start_over(out);
+                self.start_over(now, out);
                 return self.fail(now, &refused(reason), out);
             }
         }
         self.daemon = Some(daemon);
         self.specs_at = now + SPECS_EVERY;
         self.full |= self.full_at <= now;
-        self.streams.begin_at(time);
+        self.streams.begin_at(now, time);
         self.ensure_stream(now, out);
     }
 
     /// What was known belongs to another daemon: back to pending.
-    fn start_over(&mut self, out: &mut Effects<Effect>) {
+    fn start_over(&mut self, now: Mono, out: &mut Effects<Effect>) {
         let registered = self.registered();
         self.state = EngineState::Pending;
         self.close_streams(out);
-        self.streams.reset();
+        self.streams.reset(now);
         let tickets = self.work.reset();
         self.release(tickets, out);
         self.forget_flights();
@@ -172,6 +172,8 @@ impl Life {
         self.show(out);
         if registered {
             self.publish("engine_disconnect", out);
+        } else {
+            self.outbox.forget();
         }
         self.daemon = None;
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::{Event, OpId};
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Wall, nanos};
 
 /// A stream is replaced after this, by one that resumes where it is: a peer that vanished without a word (power
 /// loss, a forgetful firewall) would otherwise leave a stream that stays silent for good.
@@ -12,10 +12,15 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 /// Events remembered to recognise replays; an engine replays 256 at most.
 const REMEMBERED: usize = 512;
 const MAX_PAUSE: u64 = 10;
+/// So much of what happened before an engine was reached for the first time is told at most. What another manager told of
+/// it is recognised for longer ([`REMEMBERED`](crate::proxy::events::REMEMBERED)).
+const LOOK_BACK: Duration = Duration::from_secs(300);
 
 /// The streams of one engine: at most one that stands and one that is being opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Streams {
+    /// Since when this engine is to be listened to.
+    wanted_since: Mono,
     current: Option<(OpId, Mono)>,
     opening: Option<(OpId, Mono)>,
     resume: Option<Wall>,
@@ -37,15 +42,30 @@ pub(super) enum Ended {
 }
 
 impl Streams {
+    pub(super) fn new(now: Mono) -> Self {
+        Self {
+            wanted_since: now,
+            current: None,
+            opening: None,
+            resume: None,
+            heard: VecDeque::new(),
+            heard_set: BTreeSet::new(),
+            failures: 0,
+            retry_at: Mono::ZERO,
+        }
+    }
+
     /// Where a new stream should begin.
     pub(super) fn resume(&self) -> Option<Wall> {
         self.resume
     }
 
-    /// The engine's clock when it was last asked, before the listing: what happens from here on must be heard.
-    pub(super) fn begin_at(&mut self, time: Option<Wall>) {
+    /// The engine's clock when it was last asked, before the listing: what happens from here on must be heard, and what
+    /// happened while it could not be reached.
+    pub(super) fn begin_at(&mut self, now: Mono, time: Option<Wall>) {
         if self.resume.is_none() {
-            self.resume = time;
+            let waited = nanos(now.since(self.wanted_since).min(LOOK_BACK));
+            self.resume = time.map(|time| Wall(time.0.saturating_sub(waited)));
         }
     }
 
@@ -109,7 +129,8 @@ impl Streams {
     }
 
     /// Forgets the past: another daemon answers now.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, now: Mono) {
+        self.wanted_since = now;
         self.resume = None;
         self.heard.clear();
         self.heard_set.clear();

@@ -394,6 +394,18 @@ fn validates_listens_lists_and_registers_in_this_order() {
 }
 
 #[test]
+fn what_happened_before_an_engine_was_reached_is_told() {
+    let mut world = World::new();
+    world.stop_engine();
+    world.run(4 * SECOND);
+    world.engine.add("early");
+    world.engine.happen("container", "create", "early");
+    world.engine.up = true;
+    world.run(MAX_PAUSE);
+    assert_eq!(world.notices, ["engine_connect", "create early"]);
+}
+
+#[test]
 fn refreshes_inspect_only_what_is_new_or_changed() {
     let mut world = World::with(20);
     world.engine.add("new");

@@ -51,6 +51,8 @@ pub(super) struct State {
     numbers: BTreeMap<&'static str, u64>,
     deadlines: BTreeSet<(Mono, Timer)>,
     now: Mono,
+    /// What the clock shows while it catches up with what happened before.
+    noticed: Mono,
     started: Mono,
 }
 
@@ -98,6 +100,7 @@ impl State {
             numbers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             now,
+            noticed: now,
             started: now,
             options,
         };
@@ -135,7 +138,11 @@ impl State {
 
     /// The engine's calendar time.
     pub(super) fn wall(&self) -> Wall {
-        clock::later(self.options.clock, self.now.since(self.started))
+        self.wall_at(self.now)
+    }
+
+    fn wall_at(&self, time: Mono) -> Wall {
+        clock::later(self.options.clock, time.since(self.started))
     }
 
     /// A number of its own for each `kind`, counted from 1.
@@ -207,7 +214,8 @@ impl State {
         attributes: Vec<(Cow<'static, str>, String)>,
     ) {
         self.events.push(Event {
-            at: self.wall(),
+            // A daemon that stood still notices late that containers ended, and its event says when it noticed.
+            at: self.wall_at(self.now.max(self.noticed)),
             kind,
             action: action.into(),
             id,
@@ -245,6 +253,7 @@ impl State {
 
     /// Lets time go on: processes run, end, and health checks report, each at its own instant.
     pub(super) fn advance(&mut self, now: Mono) {
+        self.noticed = now;
         while let Some((at, timer)) = self.deadlines.first().cloned() {
             if at > now {
                 break;
