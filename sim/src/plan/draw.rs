@@ -128,6 +128,7 @@ fn topology(tier: Tier, random: &mut Random) -> Topology {
         stores,
         engines,
         agents,
+        ..Topology::default()
     }
 }
 

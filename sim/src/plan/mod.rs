@@ -17,7 +17,7 @@ pub use draw::Profile;
 pub use host::{Host, How, NoHost, RefuseWhich, Way};
 pub use kinds::Family;
 pub use op::Op;
-pub use parts::{Knobs, Phases, Topology, Workload};
+pub use parts::{Knobs, Phases, StoreKind, Topology, Workload};
 
 /// The version of the format. Older versions are migrated, newer ones refused.
 pub const PLAN_VERSION: u32 = 1;
@@ -277,6 +277,13 @@ impl Plan {
             knobs.latency_min_us..=10_000_000,
             "at least latency_min_us, at most 10000000",
         )?;
+        if self.tier == Tier::Lab && topology.store == StoreKind::Etcd {
+            return Err(PlanError::Range {
+                field: "store",
+                value: "etcd".to_owned(),
+                expected: "the lab has a store of its own, only the world has etcd",
+            });
+        }
         let phases = self.phases;
         let longest = phases.faults_ms.max(self.faults_end_ms());
         let whole = [
