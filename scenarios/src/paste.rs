@@ -77,6 +77,7 @@ fn topology(now: &Topology) -> Vec<String> {
             format!(".engines({})", now.engines),
         ),
         if_differs(now.agents, ".agents()".to_owned()),
+        if_differs(now.store != usual.store, ".etcd()".to_owned()),
     ];
     calls.into_iter().flatten().collect()
 }

@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use swarm_sim::plan::{Fault, Host, Op, Plan};
+use swarm_sim::plan::{Fault, Host, Op, Plan, StoreKind};
 
 use crate::expect::Expect;
 use crate::scenario::{SCENARIO_VERSION, Scenario};
@@ -218,6 +218,11 @@ impl Script {
     /// So many servers of the store.
     pub fn stores(self, stores: u8) -> Self {
         self.plan(|plan| plan.topology.stores = stores)
+    }
+
+    /// The store is etcd instead of Consul.
+    pub fn etcd(self) -> Self {
+        self.plan(|plan| plan.topology.store = StoreKind::Etcd)
     }
 
     /// So many engines.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use swarm_sim::plan::{
-    Fault, Host, How, Knobs, Op, Phases, Plan, RefuseWhich, Step, Tier, Topology, Way, Workload,
+    Fault, Host, How, Knobs, Op, Phases, Plan, RefuseWhich, Step, StoreKind, Tier, Topology, Way,
+    Workload,
 };
 
 /// Small numbers meet often; large ones overflow.
@@ -137,8 +138,8 @@ fn knobs() -> BoxedStrategy<Knobs> {
 
 /// Plans that can be run and plans that cannot.
 fn plan() -> BoxedStrategy<Plan> {
-    let topology = (0..=8_u8, 0..=4_u8, 0..=9_u8, any::<bool>());
-    let usual = Just((7, 3, 8, false));
+    let topology = (0..=8_u8, 0..=4_u8, 0..=9_u8, any::<bool>(), any::<bool>());
+    let usual = any::<bool>().prop_map(|etcd| (7, 3, 8, false, etcd));
     let topology = prop_oneof![3 => usual, 1 => topology];
     let tier = prop_oneof![Just(Tier::Lab), Just(Tier::World)];
     let faults = prop::collection::vec(fault(), 0..6);
@@ -146,7 +147,7 @@ fn plan() -> BoxedStrategy<Plan> {
     (head, any::<u8>(), number(), faults, prop::option::of(op()))
         .prop_map(
             |((tier, seed, topology, knobs), readers, warm_up_ms, faults, drill)| {
-                let (managers, stores, engines, agents) = topology;
+                let (managers, stores, engines, agents, etcd) = topology;
                 Plan {
                     tier,
                     seed,
@@ -155,6 +156,11 @@ fn plan() -> BoxedStrategy<Plan> {
                         stores,
                         engines,
                         agents,
+                        store: if etcd {
+                            StoreKind::Etcd
+                        } else {
+                            StoreKind::Consul
+                        },
                     },
                     knobs,
                     workload: Workload {
@@ -184,6 +190,9 @@ fn sound_plan() -> BoxedStrategy<Plan> {
                 engines: 8,
                 ..plan.topology
             };
+            if plan.tier == Tier::Lab {
+                plan.topology.store = StoreKind::Consul;
+            }
             plan.knobs = Knobs::default();
             plan.phases = Phases::default();
             for fault in &mut plan.faults {
@@ -236,6 +245,28 @@ fn a_member_that_means_nothing_is_refused() {
         error,
         "fault 0 has a member \"ms\", which wipe does not have"
     );
+}
+
+#[test]
+fn what_etcd_cannot_do_is_refused() {
+    let with = |tier: &str, rest: &str| {
+        let text = format!(
+            r#"{{"version":1,"tier":"{tier}","seed":1,"topology":{{"store":"etcd"}}{rest}}}"#
+        );
+        Plan::parse(&text).map_err(|error| error.to_string())
+    };
+    let read = with("world", "").unwrap();
+    assert_eq!(read.topology.store, StoreKind::Etcd);
+    assert!(read.to_json().contains(r#""store": "etcd""#));
+    assert_eq!(
+        with("lab", "").unwrap_err(),
+        "the plan's store is etcd: the lab has a store of its own, only the world has etcd"
+    );
+    assert_eq!(
+        with("world", r#","drill":{"op":"stale-reads","ms":5}"#).unwrap_err(),
+        "the plan's op is stale-reads 5 ms: reads of etcd are linearizable and never show the past"
+    );
+    assert!(!Plan::default().to_json().contains(r#""store":"#));
 }
 
 proptest! {

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod docker;
 pub mod engines;
 pub mod ensemble;
+pub mod etcd_double;
 pub mod fault;
 pub mod http;
 pub mod manager;

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use swarm_core::api::{ApiVersion, Fixed, NetworkRef, Query, Route};
+use swarm_core::api::{ApiVersion, Fixed, NetworkAction, NetworkRef, Query, Route};
 use swarm_core::cluster::{Cluster, EPOCH_LABEL, Engine, ObjectError, SWARM_ID_LABEL};
 use swarm_core::engine::Part;
 use swarm_core::json::{self, JsonError, RawObject};
 
 use super::answer::{Answer, ApiError, json_text, no_content};
 use super::bodies::bad;
+use super::containers::{INSPECT_BYTES_MAX, id_in};
 use super::engine::{Target, healthy_targets, silent};
 use super::every::{Errand, answering, failure, named_in_front};
 use super::{Api, Call};
@@ -55,8 +56,38 @@ impl Api {
             self.made().remember(&request_id, epoch);
         }
         self.fleet.refresh(&target.address, Part::Networks).await;
+        self.see_network(&target, &made).await?;
         self.show_everywhere(&own_name, &target).await;
         Ok(json_text(StatusCode::CREATED, made))
+    }
+
+    /// Makes sure that what is acknowledged can be found: an engine that does not answer for a moment keeps its new
+    /// network from being seen.
+    async fn see_network(&self, target: &Target, made: &[u8]) -> Result<(), ApiError> {
+        let Some(id) = id_in(made) else {
+            return Ok(());
+        };
+        let seen = {
+            let cluster = self.fleet.cluster().read();
+            cluster.network_on(&target.address, &id).is_ok()
+        };
+        if seen {
+            return Ok(());
+        }
+        let reference = NetworkRef::new(&id).map_err(bad)?;
+        let path = Route::Network(reference, NetworkAction::Inspect).path(None);
+        // Whoever removes a network at once may do so.
+        if let Ok((StatusCode::NOT_FOUND, _)) = self.ask(target, &path, "", INSPECT_BYTES_MAX).await
+        {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            format!(
+                "engine {} created network {id} and cannot be looked at; look for it before trying again",
+                target.name
+            ),
+        ))
     }
 
     /// The engine named in front, else the one the strategy likes best if no engine has such a network; and the name

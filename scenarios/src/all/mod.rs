@@ -13,6 +13,7 @@ mod classic_issues;
 mod clients;
 mod clocks;
 mod document;
+mod etcd;
 mod failsafe;
 mod files;
 mod operators;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Scenario> {
         clients::tell(),
         clocks::tell(),
         document::tell(),
+        etcd::tell(),
         failsafe::tell(),
         operators::tell(),
         partitions::tell(),

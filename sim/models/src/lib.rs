@@ -9,9 +9,14 @@ use std::time::Duration;
 use swarm_core::time::Mono;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod changes;
+mod connection;
 pub mod consul;
 pub mod engine;
+pub mod etcd;
 pub mod tokio_host;
+pub mod trouble;
+mod unfold;
 
 /// A boxed future, as [`Host`] returns and takes them.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -90,6 +90,7 @@ fn world_plan(seed: u64) -> Plan {
             stores: 3,
             engines: 3,
             agents: false,
+            ..Topology::default()
         },
         workload: Workload {
             readers: 2,

@@ -35,6 +35,7 @@ fn draw(bytes: &mut Bytes<'_>) -> Plan {
         stores: 1 + 2 * bytes.below(2),
         engines: 1,
         agents: false,
+        ..Topology::default()
     };
     let lease_ms = 500 + u64::from(bytes.byte()) * 20;
     // A swap and its answer fit well into a quarter of the lease, as in plans drawn by seed.

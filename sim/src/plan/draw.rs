@@ -5,7 +5,7 @@
 
 use swarm_core::rng::Random;
 
-use super::{Family, Fault, Knobs, Op, Phases, Plan, Tier, Topology, Workload};
+use super::{Family, Fault, Knobs, Op, Phases, Plan, StoreKind, Tier, Topology, Workload};
 
 mod faults;
 mod kept;
@@ -122,6 +122,8 @@ fn pick<T: Copy>(random: &mut Random, from: &[T], otherwise: T) -> T {
 }
 
 fn topology(tier: Tier, random: &mut Random) -> Topology {
+    // Of its own stream: plans that were drawn before there was a choice keep everything else.
+    let etcd = tier == Tier::World && random.fork("etcd").chance(333);
     let managers = pick(random, &[3, 3, 3, 3, 3, 2, 4, 5, 1, 7], 3);
     let stores = pick(random, &[1, 1, 3, 3, 2], 1);
     let (engines, agents) = match tier {
@@ -133,6 +135,11 @@ fn topology(tier: Tier, random: &mut Random) -> Topology {
         stores,
         engines,
         agents,
+        store: if etcd {
+            StoreKind::Etcd
+        } else {
+            StoreKind::Consul
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use swarm_core::api::{Request, class::is_mutation};
 
 use super::host::{Host, How, Way};
-use super::{Op, Plan, PlanError};
+use super::{Op, Plan, PlanError, StoreKind};
 
 /// Kinds of fault that are left out of a random run together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -248,6 +248,14 @@ impl Op {
                     expected: "the topology has no such host",
                 });
             }
+        }
+        let shows_the_past = matches!(self, Self::StaleReads { .. } | Self::RegressingReads { .. });
+        if shows_the_past && topology.store == StoreKind::Etcd {
+            return Err(PlanError::Range {
+                field: "op",
+                value: self.to_string(),
+                expected: "reads of etcd are linearizable and never show the past",
+            });
         }
         let stands_still = matches!(
             self,

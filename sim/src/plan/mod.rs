@@ -17,7 +17,7 @@ pub use draw::Profile;
 pub use host::{Host, How, NoHost, RefuseWhich, Way};
 pub use kinds::Family;
 pub use op::Op;
-pub use parts::{Knobs, Phases, Topology, Workload};
+pub use parts::{Knobs, Phases, StoreKind, Topology, Workload};
 
 /// The version of the format. Older versions are migrated, newer ones refused.
 pub const PLAN_VERSION: u32 = 1;
@@ -277,6 +277,7 @@ impl Plan {
             knobs.latency_min_us..=10_000_000,
             "at least latency_min_us, at most 10000000",
         )?;
+        self.check_store()?;
         let phases = self.phases;
         let longest = phases.faults_ms.max(self.faults_end_ms());
         let whole = [
@@ -296,6 +297,17 @@ impl Plan {
             fault.op.check(self)?;
         }
         self.drill.as_ref().map_or(Ok(()), |op| op.check(self))
+    }
+
+    fn check_store(&self) -> Result<(), PlanError> {
+        if self.tier == Tier::Lab && self.topology.store == StoreKind::Etcd {
+            return Err(PlanError::Range {
+                field: "store",
+                value: "etcd".to_owned(),
+                expected: "the lab has a store of its own, only the world has etcd",
+            });
+        }
+        Ok(())
     }
 
     /// When the last fault is over, in milliseconds since the end of the warm-up; 0 without faults.

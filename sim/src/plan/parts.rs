@@ -14,6 +14,20 @@ pub struct Topology {
     pub engines: u8,
     /// Engines are registered by `swarm join` agents instead of standing in the store from the start.
     pub agents: bool,
+    /// What the store is.
+    #[serde(skip_serializing_if = "is_consul")]
+    pub store: StoreKind,
+}
+
+/// What elects the primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// Consul.
+    #[default]
+    Consul,
+    /// Etcd (world only).
+    Etcd,
 }
 
 impl Default for Topology {
@@ -23,6 +37,7 @@ impl Default for Topology {
             stores: 1,
             engines: 2,
             agents: false,
+            store: StoreKind::Consul,
         }
     }
 }
@@ -33,6 +48,11 @@ const GRACE_USUAL_MS: u64 = 30_000;
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn is_usual_grace(ms: &u64) -> bool {
     *ms == GRACE_USUAL_MS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_consul(store: &StoreKind) -> bool {
+    *store == StoreKind::Consul
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

@@ -176,6 +176,7 @@ mod tests {
                 stores: 3,
                 engines: 4,
                 agents: true,
+                ..Topology::default()
             },
             knobs: Knobs {
                 lease_ms: 700,

@@ -4,13 +4,14 @@ use crate::plan::{Fault, Host, How, Knobs, Op, Phases, Plan, Topology, Way, Work
 
 /// Fewer hosts.
 pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
+    let now = plan.topology;
     let least = Topology {
         managers: 1,
         stores: 1,
         engines: 1,
         agents: false,
+        store: now.store,
     };
-    let now = plan.topology;
     let smaller = |change: fn(&mut Topology)| {
         let mut topology = now;
         change(&mut topology);

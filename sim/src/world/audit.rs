@@ -29,8 +29,7 @@ impl World {
     }
 
     fn store_requests(&self) -> u64 {
-        let cluster = self.stores.cluster();
-        cluster.map_or(0, |cluster| cluster.requests().values().sum())
+        self.stores.double().map_or(0, |double| double.requests())
     }
 
     /// Holds what the store was asked in calm weather against the rules (HA.md section 10, 13): one renewal each fifth of

@@ -12,7 +12,7 @@ use swarm::http::body;
 use swarm::http::client::{Client, ClientConfig};
 use swarm::manager::status::{DRAIN_PATH, STEP_DOWN_PATH};
 use swarm::platform::{SharedPlatform, timeout};
-use swarm_models::consul::faults::Outage;
+use swarm_models::trouble::Outage;
 
 use super::World;
 use super::hosts::Role;

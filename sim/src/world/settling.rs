@@ -42,7 +42,7 @@ impl Settling<'_> {
         ledger: &SharedLedger,
     ) -> Result<Settled, String> {
         let (plan, witness) = (self.plan, &self.ground.witness);
-        let discovery = stores::discovery(plan.topology.stores);
+        let discovery = stores::discovery(plan.topology);
         let servers: Vec<&Slot> = (1..=plan.topology.stores)
             .map(|n| self.slot(Role::Store(n)))
             .collect::<Result<_, _>>()?;

@@ -10,22 +10,21 @@ use std::sync::{Arc, OnceLock};
 use swarm_core::config::RawDiscovery;
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout};
 use swarm_core::rng::Random;
-use swarm_models::consul::faults::Outage;
-use swarm_models::consul::{Cluster, Options, Snapshot};
+use swarm_models::trouble::Outage;
 use turmoil::Sim;
 
 use super::engines::{ENGINE_PORT, serve};
 use super::hosts::{Slot, settle};
 use super::platform::SimPlatform;
 use super::witness::SharedWitness;
-use crate::plan::{Op, Plan};
+use crate::plan::{Op, Plan, StoreKind, Topology};
 
+mod double;
 mod trouble;
 
-const STORE_PORT: u16 = 8_500;
+use double::{Double, WayBack};
+
 const PREFIX: &str = "nodes";
-/// How long a raft needs for a new leader, in nanoseconds (HA.md section 2.6, `raft_multiplier` 1).
-const ELECTION: (u64, u64) = (1_500_000_000, 3_000_000_000);
 /// Between two snapshots, in nanoseconds.
 const SNAPSHOT_PERIOD: u64 = 500_000_000;
 /// As many snapshots are kept.
@@ -34,7 +33,8 @@ const SNAPSHOTS_MAX: usize = 240;
 /// The store of a world.
 pub(crate) struct Stores {
     /// Made by the first server that runs.
-    cluster: Arc<OnceLock<Arc<Cluster>>>,
+    double: Arc<OnceLock<Arc<dyn Double>>>,
+    kind: StoreKind,
     servers: usize,
     layout: KeyLayout,
     /// What stands in the store from the start, and again after it lost its content.
@@ -49,19 +49,43 @@ pub(crate) struct Stores {
     election_due: Option<u64>,
     /// When something besides time changed.
     dirty: bool,
-    snapshots: VecDeque<(u64, Snapshot)>,
+    snapshots: VecDeque<(u64, WayBack)>,
     keeps_snapshots: bool,
     lease_index: u64,
 }
 
 /// The discovery argument of everybody: all servers.
-pub(crate) fn discovery(servers: u8) -> RawDiscovery {
-    let hosts: Vec<String> = (1..=servers)
-        .map(|n| format!("s{n}:{STORE_PORT}"))
+pub(crate) fn discovery(topology: Topology) -> RawDiscovery {
+    let (scheme, port) = (scheme(topology.store), port(topology.store));
+    let hosts: Vec<String> = (1..=topology.stores)
+        .map(|n| format!("s{n}:{port}"))
         .collect();
     RawDiscovery {
-        arguments: vec![format!("consul://{}/{PREFIX}", hosts.join(","))],
+        arguments: vec![format!("{scheme}://{}/{PREFIX}", hosts.join(","))],
         ..RawDiscovery::default()
+    }
+}
+
+const fn scheme(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Consul => "consul",
+        StoreKind::Etcd => "etcd",
+    }
+}
+
+const fn port(kind: StoreKind) -> u16 {
+    match kind {
+        StoreKind::Consul => 8_500,
+        StoreKind::Etcd => 2_379,
+    }
+}
+
+/// How long a raft needs for a new leader, in nanoseconds: Consul's with `raft_multiplier` 1 (HA.md section 2.6), etcd's
+/// one to two times `--election-timeout` and the votes.
+const fn election(kind: StoreKind) -> (u64, u64) {
+    match kind {
+        StoreKind::Consul => (1_500_000_000, 3_000_000_000),
+        StoreKind::Etcd => (1_000_000_000, 2_100_000_000),
     }
 }
 
@@ -86,37 +110,35 @@ impl Stores {
         let registered: Vec<String> = (1..=engines)
             .map(|n| format!("e{n}:{ENGINE_PORT}"))
             .collect();
-        let cluster: Arc<OnceLock<Arc<Cluster>>> = Arc::default();
-        let options = Options {
-            servers: slots.len(),
-            seed: random.fork("consul").next_u64(),
-            ..Options::default()
-        };
+        let double: Arc<OnceLock<Arc<dyn Double>>> = Arc::default();
+        let kind = plan.topology.store;
+        let (servers, seed) = (slots.len(), random.fork(scheme(kind)).next_u64());
         let keys: Vec<(String, String)> = registered
             .iter()
             .map(|engine| (format!("{}{engine}", layout.nodes_prefix()), engine.clone()))
             .collect();
         for (index, slot) in slots.iter().enumerate() {
-            let (cluster, shared) = (cluster.clone(), shared.clone());
-            let (options, over, keys) = (options.clone(), slot.over.clone(), keys.clone());
+            let (double, shared) = (double.clone(), shared.clone());
+            let (over, keys) = (slot.over.clone(), keys.clone());
             settle(sim, slot, witness, move |_life, platform| {
-                let (cluster, shared) = (cluster.clone(), shared.clone());
-                let (options, keys) = (options.clone(), keys.clone());
-                serve(platform, STORE_PORT, over.clone(), move || {
-                    let cluster = cluster.get_or_init(|| {
-                        let cluster = Cluster::new(Arc::new(shared.clone()), options.clone());
+                let (double, shared, keys) = (double.clone(), shared.clone(), keys.clone());
+                serve(platform, port(kind), over.clone(), move || {
+                    let double = double.get_or_init(|| {
+                        let host = Arc::new(shared.clone());
+                        let double = double::start(kind, host, servers, seed);
                         for (key, value) in &keys {
-                            cluster.put(key, value.clone());
+                            double.put(key, value.clone().into());
                         }
-                        cluster
+                        double
                     });
-                    Arc::new(cluster.server(index))
+                    double.server(index)
                 })
             });
         }
         Ok(Self {
-            cluster,
-            servers: slots.len(),
+            double,
+            kind,
+            servers,
             layout,
             registered,
             random,
@@ -135,24 +157,24 @@ impl Stores {
     }
 
     /// The store itself; `None` before the first step.
-    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
-        self.cluster.get()
+    pub(crate) fn double(&self) -> Option<&Arc<dyn Double>> {
+        self.double.get()
     }
 
     /// The server that leads, from 0.
     pub(crate) fn leader(&self) -> Option<usize> {
-        self.cluster()?.leader()
+        self.double()?.leader()
     }
 
     /// The lease record, if the store's content changed since the last call.
     pub(crate) fn news_of_lease(&mut self) -> Option<Vec<u8>> {
-        let cluster = self.cluster.get()?;
-        let index = cluster.index();
+        let double = self.double.get()?;
+        let index = double.index();
         if index == self.lease_index {
             return None;
         }
         self.lease_index = index;
-        Some(cluster.get(self.layout.lease())?.value.to_vec())
+        Some(double.value(self.layout.lease())?.to_vec())
     }
 
     /// Whether a server is away.
@@ -181,10 +203,10 @@ impl Stores {
         if op.has_end() {
             self.faults.insert(id, op.clone());
         }
-        let Some(cluster) = self.cluster.get().cloned() else {
+        let Some(double) = self.double.get().cloned() else {
             return;
         };
-        self.at_once(&cluster, now, id, op);
+        self.at_once(double.as_ref(), now, id, op);
         self.apply();
     }
 
@@ -205,8 +227,8 @@ impl Stores {
                 .fit()
                 .next()
                 .or_else(|| (self.servers == 1).then_some(0));
-            if let Some(cluster) = self.cluster() {
-                cluster.set_leader(next);
+            if let Some(double) = self.double() {
+                double.set_leader(next);
             }
         }
     }
@@ -237,21 +259,20 @@ impl Stores {
     /// Makes every server behave as all faults together say.
     fn apply(&mut self) {
         self.dirty = true;
-        let Some(cluster) = self.cluster.get().cloned() else {
+        let Some(double) = self.double.get().cloned() else {
             return;
         };
         for server in 0..self.servers {
-            let wanted = self.wanted(server);
-            cluster.server(server).faults(|faults| *faults = wanted);
+            double.misbehave(server, &self.wanted(server));
         }
         if self.is_leaderless() {
-            cluster.set_leader(None);
+            double.set_leader(None);
         }
     }
 
     /// Before each step: elections of a leader, snapshots.
     pub(crate) fn step(&mut self, now: u64) {
-        let Some(cluster) = self.cluster.get().cloned() else {
+        let Some(double) = self.double.get().cloned() else {
             return;
         };
         if self.keeps_snapshots {
@@ -260,7 +281,7 @@ impl Stores {
                 .back()
                 .is_none_or(|(at, _)| now.saturating_sub(*at) >= SNAPSHOT_PERIOD);
             if due {
-                self.snapshots.push_back((now, cluster.snapshot()));
+                self.snapshots.push_back((now, double.way_back()));
                 if self.snapshots.len() > SNAPSHOTS_MAX {
                     self.snapshots.pop_front();
                 }
@@ -269,7 +290,7 @@ impl Stores {
         if self.servers == 1 || self.is_leaderless() || !self.dirty {
             return;
         }
-        let leader = cluster.leader();
+        let leader = double.leader();
         if leader.is_some_and(|leader| self.is_fit(leader)) {
             self.election_due = None;
             self.dirty = false;
@@ -278,7 +299,8 @@ impl Stores {
         let due = match self.election_due {
             Some(due) => due,
             None => {
-                let due = now + self.random.between(ELECTION.0, ELECTION.1);
+                let (soonest, latest) = election(self.kind);
+                let due = now + self.random.between(soonest, latest);
                 *self.election_due.insert(due)
             }
         };
@@ -287,7 +309,7 @@ impl Stores {
         }
         let next = self.fit().next();
         if next.is_some() || leader.is_some() {
-            cluster.set_leader(next);
+            double.set_leader(next);
         }
         // Without a majority it goes on like that.
         self.election_due = None;

@@ -9,6 +9,7 @@ mod consul_double;
 mod dependencies;
 mod dev;
 mod engine_view;
+mod etcd_double;
 mod fixtures;
 mod report_page;
 mod stores;

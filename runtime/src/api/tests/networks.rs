@@ -215,3 +215,24 @@ async fn a_new_primary_looks_at_the_engines_before_it_says_that_something_is_not
     }
     rig.close().await;
 }
+
+#[tokio::test]
+async fn a_network_that_cannot_be_seen_after_its_creation_is_not_acknowledged() {
+    let rig = Rig::new(1).await;
+    let double = &rig.doubles[0];
+    // The creation takes so long, and the first look at the network once more: between them the engine dies.
+    double.set_faults(|faults| faults.latency = Duration::from_millis(200));
+    let network = json!({"Name": "back"});
+    let create = rig.post("/v1.41/networks/create", &network);
+    let die = async {
+        sleep(&*rig.platform, Duration::from_millis(300)).await;
+        double.set_faults(|faults| faults.stopped = true);
+    };
+    let (reply, ()) = tokio::join!(create, die);
+    assert_eq!(reply.status, 502, "{reply:?}");
+    assert!(
+        reply.message().contains("and cannot be looked at"),
+        "{reply:?}"
+    );
+    rig.close().await;
+}

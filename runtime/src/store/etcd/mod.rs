@@ -128,7 +128,8 @@ impl Etcd {
     async fn read_on(&self, watch: &Watch, cursor: &mut Cursor) -> Result<Range, StoreError> {
         let found = self.range(watch.span()).await?;
         cursor.0 = found.header.revision.0;
-        watch.read_up_to(cursor.0);
+        let newest = found.kvs.iter().map(|pair| pair.mod_revision.0).max();
+        watch.read_up_to(cursor.0, newest.unwrap_or(0));
         Ok(found)
     }
 

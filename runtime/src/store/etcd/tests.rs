@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use swarm_core::discovery::{KV_PATH_DEFAULT, KeyLayout, Secret};
+use swarm_models::Service as _;
+use swarm_models::etcd::{Cluster, Options};
+use swarm_models::tokio_host::TokioHost;
+use swarm_models::trouble::Watches;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -32,6 +36,10 @@ fn answering(answers: Vec<(u16, &'static str)>, user: Option<&str>) -> Arc<Etcd>
             }
         }),
     );
+    store_at(platform, server, user)
+}
+
+fn store_at(platform: SharedPlatform, server: HostPort, user: Option<&str>) -> Arc<Etcd> {
     let config = EtcdConfig {
         servers: vec![server],
         user: user.map(|name| StoreUser {
@@ -41,9 +49,26 @@ fn answering(answers: Vec<(u16, &'static str)>, user: Option<&str>) -> Arc<Etcd>
         layout: KeyLayout::new("", KV_PATH_DEFAULT).unwrap(),
         operation: Duration::from_secs(1),
     };
-    let platform: SharedPlatform = platform;
     let client = Client::new(platform.clone(), ClientConfig::default());
     Etcd::new(platform, client, config)
+}
+
+/// A store whose server is the double, and the double.
+fn modelled() -> (Arc<Etcd>, Arc<Cluster>) {
+    let platform = TestPlatform::new();
+    let server = TestPlatform::address("etcd");
+    let mut connections = platform.bind(&server);
+    let cluster = Cluster::new(Arc::new(TokioHost::new()), Options::default());
+    let (member, host) = (cluster.server(0), platform.clone());
+    platform.spawn(
+        "server",
+        Box::pin(async move {
+            while let Some((io, _)) = connections.recv().await {
+                host.spawn("connection", member.serve(Box::new(io)));
+            }
+        }),
+    );
+    (store_at(platform, server, None), cluster)
 }
 
 async fn verify(status: u16, body: &'static str) -> String {
@@ -110,4 +135,44 @@ async fn a_watch_that_is_no_watch_starts_anew() {
     let mut cursor = Cursor(7);
     assert_eq!(store.watch_lease(&mut cursor).await, Ok(Reading::Absent));
     assert_eq!(cursor, Cursor(12));
+}
+
+/// How often a watch was opened.
+fn watches_of(cluster: &Cluster) -> u64 {
+    let requests = cluster.requests();
+    requests.get(gateway::WATCH).copied().unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_missed_a_change_is_given_up() {
+    let (store, cluster) = modelled();
+    let key = store.layout.lease().to_owned();
+    let mut cursor = Cursor::default();
+    assert_eq!(store.watch_lease(&mut cursor).await, Ok(Reading::Absent));
+    // As where the machine at the other end has lost its power, and another one answers reads.
+    cluster.faults(|faults| faults.watches = Watches::Dropped);
+    cluster.put(&key, "missed");
+    let seen = store.watch_lease(&mut cursor).await.unwrap();
+    assert_eq!(seen.version(), Some(Version(cluster.revision())));
+    assert_eq!(watches_of(&cluster), 1);
+    cluster.faults(|faults| faults.watches = Watches::Working);
+    cluster.put(&key, "told");
+    let seen = store.watch_lease(&mut cursor).await.unwrap();
+    assert_eq!(seen.version(), Some(Version(cluster.revision())));
+    assert_eq!(watches_of(&cluster), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_nothing_to_tell_is_kept() {
+    let (store, cluster) = modelled();
+    let mut cursor = Cursor::default();
+    for _ in 0..4 {
+        assert_eq!(store.watch_lease(&mut cursor).await, Ok(Reading::Absent));
+        // Somebody else's key: a read shows a later revision, and nothing that was missed.
+        cluster.put("elsewhere", "x");
+    }
+    cluster.put(store.layout.lease(), "told");
+    let seen = store.watch_lease(&mut cursor).await.unwrap();
+    assert_eq!(seen.version(), Some(Version(cluster.revision())));
+    assert_eq!(watches_of(&cluster), 1);
 }

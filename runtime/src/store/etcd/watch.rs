@@ -18,6 +18,8 @@ struct Stream {
     lines: Lines,
     /// Everything up to this revision has come.
     seen: u64,
+    /// The last wait ended without a word.
+    silent: bool,
 }
 
 /// How a wait ended.
@@ -53,6 +55,7 @@ impl Watch {
             None => Stream {
                 lines: self.open(gateway, seen, operation).await?,
                 seen,
+                silent: false,
             },
         };
         let platform = gateway.servers.platform().as_ref();
@@ -60,6 +63,7 @@ impl Watch {
         loop {
             let left = deadline.since(platform.mono());
             let Ok(line) = timeout(platform, left, stream.lines.next()).await else {
+                stream.silent = true;
                 self.keep(stream);
                 return Ok(Waited::Read);
             };
@@ -70,16 +74,23 @@ impl Watch {
             events.retain(|event| event.kv.mod_revision.0 > seen);
             if let Some(last) = events.last() {
                 stream.seen = last.kv.mod_revision.0;
+                stream.silent = false;
                 self.keep(stream);
                 return Ok(Waited::Changed(events));
             }
         }
     }
 
-    /// A read showed everything up to revision `seen`. A stream that waits for later ones would stay silent.
-    pub(super) fn read_up_to(&self, seen: u64) {
+    /// A read showed everything up to revision `seen`, the last change of what is there at `newest`. A stream that waits
+    /// for later ones would stay silent, and one that did not tell of that change has nobody at its other end: a machine
+    /// that lost its power ends no connection.
+    pub(super) fn read_up_to(&self, seen: u64, newest: u64) {
         let mut kept = self.kept();
-        *kept = kept.take().filter(|stream| stream.seen <= seen);
+        let good = |stream: &Stream| {
+            let missed = stream.silent && newest > stream.seen;
+            stream.seen <= seen && !missed
+        };
+        *kept = kept.take().filter(good);
         if let Some(stream) = kept.as_mut() {
             stream.seen = seen;
         }

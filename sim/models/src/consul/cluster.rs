@@ -14,6 +14,7 @@ use super::state::{Entry, Session, State, Write};
 use super::store::Store;
 use super::{Options, Server};
 use crate::Host;
+use crate::changes::Changes;
 
 /// Servers that share one state, with one of them leading.
 pub struct Cluster {
@@ -246,10 +247,7 @@ impl Cluster {
     }
 
     pub(super) fn changes(&self) -> Changes {
-        Changes {
-            host: Arc::clone(&self.host),
-            changed: self.changed.subscribe(),
-        }
+        Changes::new(Arc::clone(&self.host), self.changed.subscribe())
     }
 }
 
@@ -285,34 +283,6 @@ impl Inner {
         self.members
             .get(server)
             .map_or(Outage::Down, |member| member.faults.outage)
-    }
-}
-
-/// Waits for changes of the cluster; those since the last wait count.
-pub(super) struct Changes {
-    host: Arc<dyn Host>,
-    changed: watch::Receiver<()>,
-}
-
-impl Changes {
-    /// Completes on the next change, at the latest at `until`.
-    pub(super) async fn next(&mut self, until: Option<Mono>) {
-        let Some(until) = until else {
-            return self.changed().await;
-        };
-        let alarm = self.host.sleep(until.since(self.host.mono()));
-        tokio::select! {
-            biased;
-            () = self.changed() => {}
-            () = alarm => {}
-        }
-    }
-
-    async fn changed(&mut self) {
-        if self.changed.changed().await.is_err() {
-            // The cluster is gone, and with it everything that could be waited for.
-            std::future::pending::<()>().await;
-        }
     }
 }
 

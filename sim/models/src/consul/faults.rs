@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::trouble;
+pub use crate::trouble::{Outage, Watches, Which};
+
 /// What one server does wrong. The default is nothing; see [`super::Server::faults`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -23,38 +26,11 @@ pub struct Faults {
     pub watches: Watches,
 }
 
-/// How a server is away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Outage {
-    /// It is not.
-    #[default]
-    None,
-    /// Killed: open connections are cut and new ones closed at once. Followers cannot reach it either.
-    Down,
-    /// Paused: connections stay open and nothing is answered; requests are served when it comes back, if their
-    /// client still waits. Its session timers stand still.
-    Hung,
-}
-
 /// Answers given instead of doing anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refuse {
-    /// Which requests.
-    pub which: Which,
-    /// With what.
-    pub with: Refusal,
-}
+pub type Refuse = trouble::Refuse<Refusal>;
 
-/// A selection of requests. A transaction without a writing verb is a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// All.
-    All,
-    /// Those that go through raft, and session renewals.
-    Writes,
-    /// The others.
-    Reads,
-}
+/// Writes after which the client cannot know whether they happened.
+pub type Ambiguous = trouble::Ambiguous<AmbiguousAnswer>;
 
 /// An answer that says for certain that nothing was applied; `text` has Consul's words (HA.md section 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,19 +61,6 @@ pub enum Refusal {
     AclNotFound,
 }
 
-/// Writes after which the client cannot know whether they happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ambiguous {
-    /// How many writes still pass untouched.
-    pub skip: u64,
-    /// How many are hit after those.
-    pub count: u64,
-    /// Whether they are applied.
-    pub applied: bool,
-    /// What the client gets to see.
-    pub answer: AmbiguousAnswer,
-}
-
 /// What a client sees of a write with an unknown outcome (HA.md section 2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AmbiguousAnswer {
@@ -123,30 +86,6 @@ pub enum DefaultReads {
     Behind(Duration),
     /// By turns the present state and that of this long ago: a client that talks to two leaders.
     Regressing(Duration),
-}
-
-/// What becomes of blocking queries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watches {
-    /// They return when something changed.
-    #[default]
-    Working,
-    /// Changes are not noticed: they return at the end of their wait with what they saw at its start.
-    Dropped,
-    /// They notice changes this much later.
-    Late(Duration),
-    /// They never return.
-    Stuck,
-}
-
-impl Which {
-    pub(super) fn covers(self, write: bool) -> bool {
-        match self {
-            Self::All => true,
-            Self::Writes => write,
-            Self::Reads => !write,
-        }
-    }
 }
 
 impl Refusal {

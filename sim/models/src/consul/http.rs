@@ -7,9 +7,6 @@ use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 
 use self::params::Params;
@@ -18,6 +15,7 @@ use super::faults::Refusal;
 use super::query::Answer;
 use super::server::Failure;
 use crate::BoxIo;
+use crate::connection::{self, Cut};
 
 mod agent;
 mod kv;
@@ -40,27 +38,12 @@ const X_CONSUL_LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-last
 
 /// Serves one connection until it ends or the server is killed.
 pub(super) async fn serve(server: Server, io: BoxIo) {
-    let answering = service_fn(|request| {
+    let answering = |request| {
         let server = server.clone();
         async move { answer(&server, request).await }
-    });
-    let connection = http1::Builder::new()
-        .max_headers(100)
-        .max_buf_size(64 * 1024)
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(io), answering);
-    tokio::select! {
-        biased;
-        () = server.down() => {}
-        // What went wrong on the connection is the client's to notice.
-        _ended = connection => {}
-    }
+    };
+    connection::serve(io, server.down(), answering).await;
 }
-
-/// The connection is to be closed without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is cut")]
-struct Cut;
 
 async fn answer(server: &Server, request: Request<Incoming>) -> Result<Reply, Cut> {
     server.awake().await;
@@ -192,8 +175,8 @@ async fn route(server: &Server, request: Request<Incoming>) -> Result<Reply, Fai
 
 fn refuse(server: &Server, writes: bool) -> Result<(), Failure> {
     let refuse = server.fault(|faults| faults.refuse);
-    match refuse.filter(|refuse| refuse.which.covers(writes)) {
-        Some(refuse) => Err(refuse.with.into()),
+    match refuse.and_then(|refuse| refuse.to(writes)) {
+        Some(refusal) => Err(refusal.into()),
         None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::cluster::Inner;
-use super::faults::{AmbiguousAnswer, Faults, Outage, Refusal};
+use super::faults::{Ambiguous, AmbiguousAnswer, Faults, Outage, Refusal};
 use super::http;
 use super::state::Session;
 use crate::{BoxFuture, BoxIo, Service};
@@ -156,7 +156,7 @@ impl Server {
         self.awake().await;
         let now = self.cluster.host.mono();
         let (result, ambiguous) = self.cluster.change(|inner| {
-            let hit = next_ambiguous(inner);
+            let hit = inner.ambiguous.as_mut().and_then(Ambiguous::hit);
             match hit {
                 Some((false, answer)) => (None, Some(answer)),
                 Some((true, answer)) => (Some(change(inner, now)), Some(answer)),
@@ -196,15 +196,4 @@ impl Server {
             Some(session)
         }))
     }
-}
-
-/// Whether this write is one whose outcome stays unknown, and if so whether it is applied.
-fn next_ambiguous(inner: &mut Inner) -> Option<(bool, AmbiguousAnswer)> {
-    let ambiguous = inner.ambiguous.as_mut()?;
-    if let Some(left) = ambiguous.skip.checked_sub(1) {
-        ambiguous.skip = left;
-        return None;
-    }
-    ambiguous.count = ambiguous.count.checked_sub(1)?;
-    Some((ambiguous.applied, ambiguous.answer))
 }

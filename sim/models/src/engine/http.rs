@@ -27,7 +27,6 @@ mod networks;
 mod processes;
 mod query;
 mod routes;
-mod stream;
 mod streams;
 mod system;
 mod transfer;

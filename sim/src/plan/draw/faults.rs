@@ -3,7 +3,7 @@
 use swarm_core::rng::Random;
 
 use super::{Family, Fault, Mask, Op, Plan, Profile, Tier, pick};
-use crate::plan::{Host, How, RefuseWhich, Way};
+use crate::plan::{Host, How, RefuseWhich, StoreKind, Way};
 
 /// Faults of a plan drawn so far.
 struct Drawing<'a> {
@@ -399,7 +399,10 @@ impl Drawing<'_> {
     fn store_reads(&mut self) -> Op {
         let lease = self.plan.knobs.lease_ms;
         let ms = self.random.between(20, lease * 2);
-        match self.random.below(6) {
+        let drawn = self.random.below(6);
+        match drawn {
+            // Reads of etcd never show the past; what its watches show may be old.
+            1 | 2 if self.plan.topology.store == StoreKind::Etcd => Op::LateWatches { ms },
             0 => Op::SlowReads {
                 ms: self.random.between(5, lease / 2),
             },

@@ -292,6 +292,7 @@ pub fn stormy() -> (Plan, Run) {
         stores: 3,
         engines: 3,
         agents: false,
+        ..Topology::default()
     };
     let mut story = Teller::new(topology, 4);
     let seconds = 60_u64;

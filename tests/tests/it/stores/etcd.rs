@@ -17,9 +17,21 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_survives_compaction() -> Result<()> {
-    let Some(subject) = Subject::ensemble(Kind::Etcd, 1).await? else {
-        return Ok(());
-    };
+    match Subject::ensemble(Kind::Etcd, 1).await? {
+        Some(subject) => survives_compaction(subject).await,
+        None => Ok(()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_of_the_double_survives_compaction() -> Result<()> {
+    match Subject::etcd_double().await? {
+        Some(subject) => survives_compaction(subject).await,
+        None => Ok(()),
+    }
+}
+
+async fn survives_compaction(subject: Subject) -> Result<()> {
     let store = subject.store.clone();
     let mut version = swapped(store.swap_lease(None, &record(1, "n")).await)?;
     let mut cursor = Cursor::default();

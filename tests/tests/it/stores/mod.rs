@@ -1,5 +1,5 @@
-//! Every store keeps the same contract: one set of tests for the double of Consul, a real Consul where there is one,
-//! and real servers of etcd and ZooKeeper.
+//! Every store keeps the same contract: one set of tests for the doubles of Consul and etcd, a real Consul where there is
+//! one, and real servers of etcd and ZooKeeper.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 use swarm::store::Store;
 use swarm_core::address::HostPort;
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
-use swarm_models::consul::faults::Outage;
+use swarm_models::trouble::Outage;
 use swarm_tests::ensemble::{self, Ensemble, Kind};
+use swarm_tests::etcd_double::EtcdDouble;
 use swarm_tests::store as consul;
 
 mod classic_agents;
@@ -30,6 +31,7 @@ struct Subject {
 
 enum Server {
     Consul(consul::Store),
+    EtcdDouble(EtcdDouble),
     Ensemble(Ensemble),
 }
 
@@ -37,6 +39,11 @@ impl Subject {
     async fn double() -> Result<Option<Self>> {
         let server = consul::Store::start_double().await?;
         Self::of(Server::Consul(server)).map(Some)
+    }
+
+    async fn etcd_double() -> Result<Option<Self>> {
+        let server = EtcdDouble::start().await?;
+        Self::of(Server::EtcdDouble(server)).map(Some)
     }
 
     async fn real_consul() -> Result<Option<Self>> {
@@ -71,6 +78,7 @@ impl Server {
     fn discovery(&self) -> String {
         match self {
             Self::Consul(server) => server.discovery(),
+            Self::EtcdDouble(server) => server.discovery(),
             Self::Ensemble(server) => server.discovery(),
         }
     }
@@ -78,6 +86,7 @@ impl Server {
     async fn stop(&mut self) {
         match self {
             Self::Consul(server) => server.stop().await,
+            Self::EtcdDouble(server) => server.stop().await,
             Self::Ensemble(server) => server.kill_all(),
         }
     }
@@ -85,6 +94,7 @@ impl Server {
     async fn start_again(&mut self) -> Result<()> {
         match self {
             Self::Consul(server) => server.start_again().await,
+            Self::EtcdDouble(server) => server.start_again().await,
             Self::Ensemble(server) => server.start_all().await,
         }
     }
@@ -92,6 +102,10 @@ impl Server {
     async fn wipe(&mut self) -> Result<()> {
         match self {
             Self::Consul(server) => server.wipe().await,
+            Self::EtcdDouble(server) => {
+                server.cluster.wipe();
+                Ok(())
+            }
             Self::Ensemble(server) => server.wipe().await,
         }
     }
@@ -108,6 +122,10 @@ impl Server {
                 }
                 None => server.freeze().await,
             },
+            Self::EtcdDouble(server) => {
+                server.cluster.faults(|faults| faults.outage = Outage::Hung);
+                Ok(())
+            }
             Self::Ensemble(server) => {
                 for index in 0..server.size() {
                     server.freeze(index).await?;
@@ -128,6 +146,10 @@ impl Server {
                 }
                 None => server.thaw(),
             },
+            Self::EtcdDouble(server) => {
+                server.cluster.faults(|faults| faults.outage = Outage::None);
+                Ok(())
+            }
             Self::Ensemble(server) => (0..server.size()).try_for_each(|index| server.thaw(index)),
         }
     }

@@ -9,8 +9,8 @@ use super::super::filters::Filters;
 use super::super::image::{Image, Reference};
 use super::super::image_store::short;
 use super::super::refusal::Refusal;
-use super::stream::unfold;
 use super::{Call, Reply, created, ok, streamed, with_body};
+use crate::unfold::unfold;
 
 /// The filters `docker images` knows.
 const KEYS: [&str; 6] = ["before", "dangling", "label", "reference", "since", "until"];

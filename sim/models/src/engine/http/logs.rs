@@ -9,8 +9,8 @@ use swarm_core::time::Wall;
 use super::super::clock::parse_timestamp;
 use super::super::console::{Chunk, Next, frame};
 use super::super::refusal::{Answer, Refusal};
-use super::stream::unfold;
 use super::{Call, Reply, streamed, streams};
+use crate::unfold::unfold;
 
 /// What a client wants to see of the output.
 #[derive(Clone)]

@@ -11,8 +11,8 @@ use super::super::clock::rfc3339;
 use super::super::container::{Container, Id, Phase};
 use super::super::refusal::{Answer, Refusal};
 use super::super::state::State;
-use super::stream::unfold;
 use super::{Call, Reply, ok, streamed};
+use crate::unfold::unfold;
 
 /// How often statistics are sent.
 const STATS_EVERY: Duration = Duration::from_secs(1);

@@ -17,8 +17,8 @@ use super::super::options::ApiVersion;
 use super::super::refusal::Refusal;
 use super::super::spec::parse_json;
 use super::super::state::State;
-use super::stream::unfold;
 use super::{Call, Reply, created, empty, ok, streamed, with_body};
+use crate::unfold::unfold;
 
 /// The API version from which framed streams have a media type of their own.
 const MULTIPLEXED: ApiVersion = ApiVersion(1, 42);

@@ -15,8 +15,8 @@ use super::super::list::Query;
 use super::super::options::ApiVersion;
 use super::super::refusal::{Answer, Refusal};
 use super::super::state::State;
-use super::stream::unfold;
 use super::{Call, Reply, empty, full, ok, streamed, with_body};
+use crate::unfold::unfold;
 
 const GO_VERSION: &str = "go1.19.8";
 const COMMIT: &str = "5d6db84";

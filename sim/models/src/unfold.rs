@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 
-use super::Body;
 use crate::BoxFuture;
 
 /// Calls `step` with its own state for one piece after another, until it gives none.
@@ -18,7 +18,7 @@ struct Unfold<S, F> {
 }
 
 /// A body made by `step`, which goes on only while the client reads and is dropped when it leaves.
-pub(super) fn unfold<S, F>(start: S, mut step: F) -> Body
+pub(crate) fn unfold<S, F>(start: S, mut step: F) -> UnsyncBoxBody<Bytes, Infallible>
 where
     S: Send + Unpin + 'static,
     F: FnMut(S) -> BoxFuture<Option<(Bytes, S)>> + Send + Unpin + 'static,
