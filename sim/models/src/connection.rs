@@ -28,6 +28,8 @@ pub(crate) async fn serve<B, A>(
         .max_headers(100)
         .max_buf_size(64 * 1024)
         .auto_date_header(false)
+        // What was asked is done even if whoever asked has hung up since, as by Go's server.
+        .half_close(true)
         .serve_connection(TokioIo::new(io), service_fn(answer));
     tokio::select! {
         biased;
