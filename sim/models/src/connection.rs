@@ -8,7 +8,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use crate::BoxIo;
+use tokio::sync::oneshot;
+
+use crate::{BoxIo, Host};
 
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,4 +39,17 @@ pub(crate) async fn serve<B, A>(
         // What went wrong on the connection is the client's to notice.
         _ended = connection => {}
     }
+}
+
+/// Carries something out even when whoever asked for it goes away meanwhile. `None` when the host has ended.
+pub(crate) async fn detached<T: Send + 'static>(
+    host: &dyn Host,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    host.spawn(Box::pin(async move {
+        // Nobody listens when the client has gone.
+        answer.send(work.await).ok();
+    }));
+    answered.await.ok()
 }

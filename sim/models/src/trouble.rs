@@ -76,8 +76,13 @@ impl<R: Copy> Refuse<R> {
 }
 
 impl<A: Copy> Ambiguous<A> {
-    /// Whether this write is one whose outcome stays unknown, and if so whether it is applied.
-    pub(crate) fn hit(&mut self) -> Option<(bool, A)> {
+    /// Whether the next write is applied, and what its client sees if its outcome stays unknown.
+    pub(crate) fn next(ambiguous: &mut Option<Self>) -> (bool, Option<A>) {
+        let hit = ambiguous.as_mut().and_then(Self::hit);
+        hit.map_or((true, None), |(applied, answer)| (applied, Some(answer)))
+    }
+
+    fn hit(&mut self) -> Option<(bool, A)> {
         if let Some(left) = self.skip.checked_sub(1) {
             self.skip = left;
             return None;

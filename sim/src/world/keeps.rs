@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use swarm_core::api;
+
 use crate::trace::HostId;
 
 /// Who sends, and who is sent to.
@@ -46,11 +48,10 @@ impl Keeps {
         line: &str,
         connection: Connection,
     ) -> Option<u32> {
-        let request = without_version(line)?;
         let mut keeps = self.lock();
         let (id, keep) = keeps
             .iter_mut()
-            .find(|(_, keep)| keep.left > 0 && keep.way == way && keep.names(&request))?;
+            .find(|(_, keep)| keep.left > 0 && keep.way == way && keep.names(line))?;
         keep.left -= 1;
         keep.connections.insert(connection);
         Some(*id)
@@ -70,7 +71,11 @@ impl Keeps {
 }
 
 impl Keep {
-    fn names(&self, request: &str) -> bool {
+    /// Whether a request with this line is meant.
+    fn names(&self, line: &str) -> bool {
+        let Some(request) = without_version(line) else {
+            return false;
+        };
         let (ours, theirs) = (self.request.split('/'), request.split('/'));
         ours.clone().count() == theirs.clone().count()
             && ours
@@ -83,13 +88,8 @@ impl Keep {
 fn without_version(line: &str) -> Option<String> {
     let mut words = line.split(' ');
     let (method, target) = (words.next()?, words.next()?);
-    let path = target.split('?').next()?;
-    let (first, rest) = path.strip_prefix('/')?.split_once('/')?;
-    let is_version = first.starts_with('v') && first.contains('.');
-    Some(match is_version {
-        true => format!("{method} /{rest}"),
-        false => format!("{method} {path}"),
-    })
+    let request = api::Request::parse(method, target).ok()?;
+    Some(format!("{method} {}", request.route.path(None)))
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_core::time::Mono;
-use tokio::sync::oneshot;
 
 use super::Cluster;
 use super::cluster::Inner;
 use super::faults::{Ambiguous, AmbiguousAnswer, Faults, Outage, Refusal};
 use super::http;
 use super::state::Session;
+use crate::connection::detached;
 use crate::{BoxFuture, BoxIo, Service};
 
 /// A server of a [`Cluster`]: what an agent's HTTP port is to a client.
@@ -138,13 +138,10 @@ impl Server {
         &self,
         change: impl FnOnce(&mut Inner, Mono) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let (answer, answered) = oneshot::channel();
         let server = self.clone();
-        self.cluster.host.spawn(Box::pin(async move {
-            // Nobody listens when the client has gone.
-            answer.send(server.write_through(change).await).ok();
-        }));
-        answered.await.unwrap_or(Err(Failure::Cut))
+        let writing = async move { server.write_through(change).await };
+        let written = detached(self.cluster.host.as_ref(), writing).await;
+        written.unwrap_or(Err(Failure::Cut))
     }
 
     async fn write_through<T>(
@@ -156,12 +153,8 @@ impl Server {
         self.awake().await;
         let now = self.cluster.host.mono();
         let (result, ambiguous) = self.cluster.change(|inner| {
-            let hit = inner.ambiguous.as_mut().and_then(Ambiguous::hit);
-            match hit {
-                Some((false, answer)) => (None, Some(answer)),
-                Some((true, answer)) => (Some(change(inner, now)), Some(answer)),
-                None => (Some(change(inner, now)), None),
-            }
+            let (applied, answer) = Ambiguous::next(&mut inner.ambiguous);
+            (applied.then(|| change(inner, now)), answer)
         });
         self.sleep(self.fault(|faults| faults.before_reply)).await;
         match (ambiguous, result) {
