@@ -13,8 +13,8 @@ use serde_json::{json, value::RawValue};
 use swarm_core::address::HostPort;
 use swarm_core::api::Query;
 use swarm_core::cluster::{
-    Cluster, ClusterInfo, Container, ContainerQuery, EngineState, EntryContext, HostInfo, Listing,
-    NANO, Resources, Role, Specs,
+    Cluster, ClusterInfo, Container, ContainerQuery, EngineState, EntryContext, HostInfo, NANO,
+    Resources, Role, Specs, Texts,
 };
 use swarm_core::config::{Filter, Strategy};
 use swarm_core::engine::{Event, Node, entry_mark};
@@ -76,12 +76,16 @@ fn lists(c: &mut Criterion) {
     group.bench_function("find and order", |b| {
         b.iter(|| cluster.list_containers(&all).expect("rows").len());
     });
-    group.bench_function("find, order and write", |b| {
-        b.iter(|| {
-            let rows = cluster.list_containers(&all).expect("rows");
-            Listing::new(&rows, NOW, Default::default()).whole().len()
-        });
-    });
+    let write = |texts: &Texts| {
+        let listing = cluster.listing(&all, NOW, Default::default(), texts);
+        let mut listing = listing.expect("a list");
+        let first = listing.piece(1).map_or(0, |piece| piece.len());
+        let rest = std::iter::from_fn(|| listing.long_piece(usize::MAX, texts));
+        first + rest.map(|piece| piece.len()).sum::<usize>()
+    };
+    group.bench_function("write", |b| b.iter(|| write(&Texts::new(0))));
+    let texts = Texts::new(1 << 30);
+    group.bench_function("write once more", |b| b.iter(|| write(&texts)));
     let one = query("all=1&filters=%7B%22name%22%3A%5B%22web-7-7%22%5D%7D");
     group.bench_function("find one by name", |b| {
         b.iter(|| cluster.list_containers(&one).expect("rows").len());

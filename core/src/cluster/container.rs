@@ -196,6 +196,17 @@ impl Rare {
     }
 }
 
+impl State {
+    /// The moment the status text counts from, if it counts.
+    fn since(&self) -> Option<Wall> {
+        match self.phase {
+            Phase::Running | Phase::Paused => self.started,
+            Phase::Exited | Phase::Restarting => self.finished,
+            Phase::Created | Phase::Removing | Phase::Dead => None,
+        }
+    }
+}
+
 impl Phase {
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -355,25 +366,35 @@ impl Container {
         out
     }
 
+    /// Until when the status text stays as it is at `now`.
+    pub(super) fn status_until(&self, now: Wall) -> Wall {
+        let Some(since) = self.state.since() else {
+            return Wall(u64::MAX);
+        };
+        let next = human::next_duration(now.0.saturating_sub(since.0));
+        Wall(since.0.saturating_add(next))
+    }
+
     /// Appends the status text at `now`.
     pub(super) fn write_status(&self, now: Wall, out: &mut String) {
-        let ago = |time: Option<Wall>| time.map_or(0, |time| now.0.saturating_sub(time.0));
         let State {
             phase,
             exit_code,
-            started,
             finished,
             health,
+            ..
         } = &self.state;
+        let since = self.state.since();
+        let ago = since.map_or(0, |since| now.0.saturating_sub(since.0));
         let ended = |how: &str, out: &mut String| {
             out.push_str(&format!("{how} ({exit_code}) "));
-            human::push_duration(out, ago(*finished));
+            human::push_duration(out, ago);
             out.push_str(" ago");
         };
         match phase {
             Phase::Running | Phase::Paused => {
                 out.push_str("Up ");
-                human::push_duration(out, ago(*started));
+                human::push_duration(out, ago);
             }
             Phase::Exited if finished.is_none() => {}
             Phase::Exited => ended("Exited", out),

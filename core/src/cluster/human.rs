@@ -15,27 +15,63 @@ pub fn duration(nanos: u64) -> String {
 
 /// Appends what [`duration`] gives.
 pub(super) fn push_duration(out: &mut String, nanos: u64) {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
     let seconds = nanos / SECOND;
-    let (count, unit) = match seconds {
-        0 => return out.push_str("Less than a second"),
-        1 => return out.push_str("1 second"),
-        s if s < MINUTE => (s, " seconds"),
-        s if s < 2 * MINUTE => return out.push_str("About a minute"),
-        s if s < HOUR => (s / MINUTE, " minutes"),
-        s if s < 2 * HOUR => return out.push_str("About an hour"),
-        s if s < 2 * DAY => (s / HOUR, " hours"),
-        s if s < 14 * DAY => (s / DAY, " days"),
-        s if s < 90 * DAY => (s / DAY / 7, " weeks"),
-        s if s < 730 * DAY => (s / DAY / 30, " months"),
-        s => (s / DAY / 365, " years"),
-    };
+    let wording = Wording::of(seconds);
     // Lists say this of every container: without the machinery of formats.
-    push_number(out, count);
-    out.push_str(unit);
+    if let Some(count) = seconds.checked_div(wording.each) {
+        push_number(out, count);
+    }
+    out.push_str(wording.words);
 }
+
+/// The next longer time span, in nanoseconds, that is worded differently.
+pub(super) fn next_duration(nanos: u64) -> u64 {
+    let seconds = nanos / SECOND;
+    let Wording { below, each, .. } = Wording::of(seconds);
+    let next = match seconds.checked_div(*each) {
+        Some(count) => each.saturating_mul(count + 1).min(*below),
+        None => *below,
+    };
+    next.saturating_mul(SECOND)
+}
+
+/// How Docker words time spans.
+struct Wording {
+    /// All spans shorter than so many seconds that no wording before it is for.
+    below: u64,
+    /// The seconds of what it counts; 0 if it gives no number.
+    each: u64,
+    words: &'static str,
+}
+
+impl Wording {
+    fn of(seconds: u64) -> &'static Self {
+        let found = WORDINGS.iter().find(|one| seconds < one.below);
+        found.unwrap_or(&YEARS)
+    }
+
+    const fn new(below: u64, each: u64, words: &'static str) -> Self {
+        Self { below, each, words }
+    }
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const WORDINGS: [Wording; 10] = [
+    Wording::new(1, 0, "Less than a second"),
+    Wording::new(2, 0, "1 second"),
+    Wording::new(MINUTE, 1, " seconds"),
+    Wording::new(2 * MINUTE, 0, "About a minute"),
+    Wording::new(HOUR, MINUTE, " minutes"),
+    Wording::new(2 * HOUR, 0, "About an hour"),
+    Wording::new(2 * DAY, HOUR, " hours"),
+    Wording::new(14 * DAY, DAY, " days"),
+    Wording::new(90 * DAY, 7 * DAY, " weeks"),
+    Wording::new(730 * DAY, 30 * DAY, " months"),
+];
+const YEARS: Wording = Wording::new(u64::MAX, 365 * DAY, " years");
 
 fn push_number(out: &mut String, number: u64) {
     if number > 9 {
@@ -232,6 +268,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_wording_lasts_until_the_next_one(
+            nanos in prop_oneof![
+                0..3 * MINUTE * SECOND,
+                0..3 * HOUR * SECOND,
+                0..1000 * DAY * SECOND,
+                any::<u64>(),
+            ],
+        ) {
+            let next = next_duration(nanos);
+            prop_assert_eq!(duration(next - 1), duration(nanos));
+            if next < u64::MAX {
+                prop_assert!(next > nanos);
+                prop_assert_ne!(duration(next), duration(nanos));
+            }
+        }
+
         #[test]
         fn parsing_never_panics(text in "\\PC{0,40}") {
             let _ = parse_time(&text);

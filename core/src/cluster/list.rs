@@ -15,7 +15,7 @@ use crate::time::Wall;
 /// What is asked of the container list.
 #[derive(Clone, Debug)]
 pub struct ContainerQuery {
-    all: bool,
+    pub(super) all: bool,
     limit: usize,
     before: Option<String>,
     since: Option<String>,
@@ -182,9 +182,10 @@ impl Cluster {
                 (slot, (engine, ancestors))
             })
             .collect();
-        let listed = Ahead::new(self.index.listed(), |(_, container)| query.touch(container));
-        let wanted = listed.filter_map(|(slot, container)| {
-            let (engine, ancestors) = engines.get(slot)?;
+        let listed = Ahead::new(self.index.listed.iter(), |one| query.touch(one.container()));
+        let wanted = listed.filter_map(|one| {
+            let (engine, ancestors) = engines.get(one.slot)?;
+            let container = one.container();
             let wanted = before.iter().all(|bound| order(container) > *bound)
                 && since.iter().all(|bound| order(container) < *bound)
                 && ancestors
@@ -257,6 +258,11 @@ fn tagged(name: &str) -> String {
 }
 
 impl ContainerQuery {
+    /// Whether it asks for all containers or all that run.
+    pub(super) fn is_plain(&self) -> bool {
+        self.unfiltered && self.limit == 0 && self.before.is_none() && self.since.is_none()
+    }
+
     /// Reads a little of what decides whether the container is wanted.
     fn touch(&self, container: &Container) -> u64 {
         if self.all && self.unfiltered {

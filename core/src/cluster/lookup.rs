@@ -1,14 +1,13 @@
 //! Finding a container by what a user calls it (spec/classic.md section 4.5).
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::container::{Container, SHORT_ID, bare};
-use super::keys::{ById, Keys, Name, Place, Sorted};
+use super::keys::{Keys, Name, Place, Sorted};
+use super::runs::{Listed, Runs};
 use super::{Cluster, Engine, SWARM_ID_LABEL};
 use crate::address::HostPort;
-use crate::time::Wall;
 
 /// Why a reference does not lead to one container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,14 +31,6 @@ pub enum LookupError {
 /// How many candidates an error names.
 const CANDIDATES_MAX: usize = 10;
 
-/// A container where lists have it: newest first, those of the same moment by ID.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Listed {
-    created: Reverse<Wall>,
-    container: ById<Container>,
-    slot: u32,
-}
-
 /// Ways to a container that do not walk over all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
@@ -52,13 +43,13 @@ pub(super) struct Index {
     replaced: Keys<Arc<str>>,
     /// The IDs that copies replaced, those that are gone included, as long as what they replaced is in the view.
     former: BTreeSet<Arc<str>>,
-    listed: BTreeSet<Listed>,
+    pub(super) listed: Runs,
 }
 
 impl Index {
     pub(super) fn insert(&mut self, slot: u32, container: &Arc<Container>) {
         let id = &container.id;
-        self.listed.insert(Listed::new(slot, container));
+        self.listed.put(Listed::new(slot, container));
         self.ids.insert((id.clone(), slot));
         if let Some(swarm_id) = swarm_id(container) {
             self.swarm_ids.insert((swarm_id, slot, id.clone()));
@@ -111,31 +102,16 @@ impl Index {
             && old.execs() == new.execs()
             && old.moved() == new.moved();
         if same {
-            self.listed.replace(Listed::new(slot, new));
+            self.listed.put(Listed::new(slot, new));
         } else {
             self.remove(slot, old);
             self.insert(slot, new);
         }
     }
 
-    /// All containers with their engines, newest first.
-    pub(super) fn listed(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
-        self.listed.iter().map(|one| (one.slot, &one.container.0))
-    }
-
     pub(super) fn remove_all(&mut self, slot: u32, engine: &Engine) {
         for container in engine.containers() {
             self.remove(slot, container);
-        }
-    }
-}
-
-impl Listed {
-    fn new(slot: u32, container: &Arc<Container>) -> Self {
-        Self {
-            created: Reverse(container.created),
-            container: ById(Arc::clone(container)),
-            slot,
         }
     }
 }

@@ -37,8 +37,10 @@ mod packed;
 mod ports;
 mod recipe;
 mod roster;
+mod runs;
 mod specs;
 mod tally;
+mod texts;
 mod volume;
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use recipe::{Recipe, Remake};
 pub use specs::{EntryContext, Specs, SpecsError};
 pub use tally::Tally;
+pub use texts::Texts;
 pub use volume::Volume;
 
 use common::Common;

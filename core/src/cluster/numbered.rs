@@ -2,7 +2,7 @@
 
 /// A map from numbers that are given once and in ascending order. Lists and placements look engines up thousands of
 /// times each, and the search through a tree was half of a placement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Numbered<T> {
     /// In ascending order.
     numbers: Vec<u32>,
@@ -47,7 +47,7 @@ impl<T> Numbered<T> {
     }
 
     /// All numbers, ascending, with their values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> + Clone {
         self.numbers.iter().copied().zip(&self.values)
     }
 

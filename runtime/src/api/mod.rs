@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Request, Response, StatusCode};
 use swarm_core::api::{self as routes, ApiVersion, Fixed, Method, Route};
-use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role};
+use swarm_core::cluster::{ClusterInfo, HostInfo, Replication, Role, Texts};
 use swarm_core::config::Limits;
 use swarm_core::scheduler::Scheduler;
 use swarm_core::time::{Mono, Wall};
@@ -112,6 +112,7 @@ pub struct Api {
     builds: affinity::Builds,
     /// For the lists that are written in long pieces.
     quick_lists: Arc<Semaphore>,
+    list_texts: Arc<Texts>,
     /// The number of the last move; see [`swarm_core::cluster::Move`].
     moves: AtomicU64,
     takeover: missing::Takeover,
@@ -148,6 +149,7 @@ impl Api {
             networks: tokio::sync::Mutex::default(),
             builds: affinity::Builds::default(),
             quick_lists: Arc::new(Semaphore::new(lists::QUICK_LISTS)),
+            list_texts: Arc::new(Texts::new(lists::TEXTS_BYTES)),
             moves: AtomicU64::default(),
             takeover: missing::Takeover::default(),
             identity: HeaderValue::try_from(identity)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::api::Query;
 
-fn query(pairs: &[(&str, &str)]) -> Query {
+pub(super) fn query(pairs: &[(&str, &str)]) -> Query {
     pairs.iter().fold(Query::default(), |query, (key, value)| {
         query.with(key, value)
     })
@@ -170,7 +170,7 @@ fn rows_are_written_as_one_array_with_sizes_where_known() {
     let rows = cluster.list_containers(&query).unwrap();
     let sizes = BTreeMap::from([("aaa".to_owned(), (1, 2))]);
     let listing = Listing::new(&rows, NOW, sizes.clone());
-    let json: serde_json::Value = serde_json::from_str(&listing.whole()).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&listing.whole()).unwrap();
     assert_eq!(json[0]["SizeRw"], 1);
     assert_eq!(json[0]["SizeRootFs"], 2);
     assert_eq!(json[1]["Names"], json!(["/node-1/db"]));
@@ -189,14 +189,14 @@ fn pieces_of_any_length_make_the_same_list() {
         let rows = cluster.list_containers(&query(text)).unwrap();
         let new = || Listing::new(&rows, NOW, BTreeMap::new());
         let whole = new().whole();
-        let parsed: Vec<serde_json::Value> = serde_json::from_str(&whole).unwrap();
+        let parsed: Vec<serde_json::Value> = serde_json::from_slice(&whole).unwrap();
         assert_eq!(parsed.len(), rows.len());
         for length in [1, 100, whole.len() - 1, whole.len(), 1 << 20] {
             let mut listing = new();
-            let mut all = String::new();
+            let mut all = Vec::new();
             while let Some(piece) = listing.piece(length) {
                 assert!(!piece.is_empty(), "a piece that is empty ends nothing");
-                all.push_str(&piece);
+                all.extend_from_slice(&piece);
             }
             assert!(listing.is_over());
             assert_eq!(all, whole);

@@ -3,6 +3,7 @@ use serde_json::json;
 
 mod info;
 mod lists;
+mod texts;
 
 pub(crate) const NOW: Wall = Wall(1_700_000_000 * NANO);
 
@@ -112,7 +113,7 @@ fn entry_of(cluster: &Cluster, reference: &str) -> serde_json::Value {
     let (engine, container) = cluster.container(reference).unwrap();
     let rows = [(engine, &Arc::new(container.clone()))];
     let list = Listing::new(&rows, NOW, BTreeMap::new()).whole();
-    let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&list).unwrap();
     list.into_iter().next().unwrap()
 }
 
