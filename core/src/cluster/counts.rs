@@ -1,6 +1,7 @@
 //! How many containers do what, kept up to date: counting them anew looked at each of them.
 
-use super::container::{Container, Phase};
+use super::container::Container;
+use super::state::Phase;
 use super::{Cluster, Engine};
 
 /// Containers by what they are doing.

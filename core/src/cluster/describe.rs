@@ -8,9 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::container::{
-    Container, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, Rare, State, shares_to_cpus,
-};
+use super::container::{Container, Entry, HostBits, Mount, NetworkUse, Port, Rare, shares_to_cpus};
 use super::copies::Move;
 use super::engine::{NANO, Resources};
 use super::human;
@@ -18,6 +16,7 @@ use super::packed::{Gap, Packed, Part};
 use super::ports::Binding;
 use super::recipe::Recipe;
 use super::specs::EntryContext;
+use super::state::{Health, Phase, State};
 use crate::json::{self, JsonError, Members, RawObject};
 use crate::scheduler::Reschedule;
 use crate::time::Wall;

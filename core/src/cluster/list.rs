@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
-use super::container::{Container, Health, Phase, TASK_LABEL};
+use super::container::{Container, TASK_LABEL};
 use super::filters::{Filters, Patterns, QueryError};
 use super::image::Reference;
 use super::numbered::Numbered;
+use super::state::{Health, Phase};
 use super::{Cluster, Engine};
 use crate::api::Query;
 use crate::time::Wall;

@@ -134,7 +134,7 @@ impl Listing {
         let runs = |(container, is_healthy): &Held| *is_healthy && container.is_running();
         let is_running = rows.len() == run.rows().len() && rows.iter().all(runs);
         let until = rows.iter().filter(|(_, is_healthy)| *is_healthy);
-        let until = until.map(|(container, _)| container.status_until(self.now));
+        let until = until.map(|(container, _)| container.state.text_until(self.now));
         let until = until.min().unwrap_or(Wall(u64::MAX));
         let text = self.rest(length);
         if self.rows.len() == 0 && (is_running || !running_only) {
@@ -181,7 +181,7 @@ impl Listing {
             let sizes = self.sizes.get(&*container.id).copied();
             let now = self.now;
             let status = |out: &mut String| match healthy {
-                true => container.write_status(now, out),
+                true => container.state.write_text(now, out),
                 false => out.push_str("Host Down"),
             };
             container.entry.write(out, &container.id, status, sizes);

@@ -39,6 +39,7 @@ mod recipe;
 mod roster;
 mod runs;
 mod specs;
+mod state;
 mod tally;
 mod texts;
 mod volume;
@@ -47,8 +48,8 @@ mod volume;
 pub(crate) mod tests;
 
 pub use container::{
-    Container, EPOCH_LABEL, Entry, Health, HostBits, Mount, NetworkUse, Phase, Port, SHORT_ID,
-    SWARM_ID_LABEL, State, TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
+    Container, EPOCH_LABEL, Entry, HostBits, Mount, NetworkUse, Port, SHORT_ID, SWARM_ID_LABEL,
+    TASK_LABEL, bare, cpus_to_shares, shares_to_cpus,
 };
 pub use copies::{MOVE_LABEL, Move, is_retired, is_unfinished, retired_name, swarm_id_for};
 pub use counts::Counts;
@@ -68,6 +69,7 @@ pub use objects::ObjectError;
 pub use ports::{Binding, Exposed, PortError, PortRange, specific};
 pub use recipe::{Recipe, Remake};
 pub use specs::{EntryContext, Specs, SpecsError};
+pub use state::{Health, Phase, State};
 pub use tally::Tally;
 pub use texts::Texts;
 pub use volume::Volume;
