@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use swarm_core::api::Query;
 use swarm_core::cluster::{
-    Cluster, Container, Engine, Image, Listing, Network, Specs, Volume, human,
+    Cluster, Container, ContainerQuery, Engine, Image, Listing, Network, Specs, Texts, Volume,
+    human,
 };
 use swarm_core::engine::{Event, Node, Reaction, entry_mark};
 use swarm_core::json::RawObject;
@@ -45,16 +46,10 @@ fn container(entry: &[u8], inspect: &[u8]) {
     assert!(cluster.upsert_container(&engine(), container).is_ok());
     assert!(cluster.container(&id).is_ok(), "{id:?} is not found");
     assert!(name.is_empty() || cluster.named(&name).next().is_some());
-    let rows: Vec<_> = cluster
-        .engines()
-        .flat_map(|engine| {
-            engine
-                .containers()
-                .map(move |container| (engine, container))
-        })
-        .collect();
     let sizes = BTreeMap::from([(id, (1, i64::MIN))]);
-    json(&Listing::new(&rows, NOW, sizes).whole());
+    let all = ContainerQuery::parse(&Query::new("all=1"));
+    let list = all.and_then(|all| cluster.listing(&all, NOW, sizes, &Texts::new(0)));
+    json(list.map(Listing::whole).unwrap_or_default());
 }
 
 fn objects(list: &[u8]) {
@@ -62,15 +57,15 @@ fn objects(list: &[u8]) {
     let query = Query::default();
     if let Ok(images) = Image::parse_list(list) {
         assert!(cluster.replace_images(&engine(), images).is_ok());
-        json(&cluster.list_images(&query, None).unwrap_or_default());
+        json(cluster.list_images(&query, None).unwrap_or_default());
     }
     if let Ok(networks) = Network::parse_list(list) {
         assert!(cluster.replace_networks(&engine(), networks).is_ok());
-        json(&cluster.list_networks(&query).unwrap_or_default());
+        json(cluster.list_networks(&query).unwrap_or_default());
     }
     if let Ok(volumes) = Volume::parse_list(list) {
         assert!(cluster.replace_volumes(&engine(), volumes).is_ok());
-        json(&cluster.list_volumes(&query).unwrap_or_default());
+        json(cluster.list_volumes(&query).unwrap_or_default());
     }
     let _ = (Network::parse(list).is_ok(), Volume::parse(list).is_ok());
 }
@@ -87,7 +82,7 @@ fn event(text: &str) {
     let dressed = event.dressed(&node);
     assert!(dressed.is_ok(), "{text:?}: {dressed:?}");
     let Ok(dressed) = dressed else { return };
-    json(&dressed.raw);
+    json(&*dressed.raw);
     let again = Event::parse(&dressed.raw).map(|event| (event.kind, event.action, event.id));
     let before = (dressed.kind, dressed.action, dressed.id);
     assert_eq!(again.ok(), Some(before), "{text:?}");
@@ -108,7 +103,8 @@ fn object(text: &[u8]) {
 }
 
 /// By its grammar: numbers that no float holds, and halves of characters, came from the engine as they are.
-fn json(text: &str) {
-    let read = serde_json::from_str::<IgnoredAny>(text);
-    assert!(read.is_ok(), "{text:?}: {read:?}");
+fn json(text: impl AsRef<[u8]>) {
+    let text = text.as_ref();
+    let read = serde_json::from_slice::<IgnoredAny>(text);
+    assert!(read.is_ok(), "{}: {read:?}", String::from_utf8_lossy(text));
 }

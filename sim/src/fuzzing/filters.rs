@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use swarm_core::api::Query;
-use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, Listing, QueryError};
+use swarm_core::cluster::{ContainerQuery, EventQuery, Filters, Listing, QueryError, Texts};
 use swarm_core::engine::Event;
 use swarm_core::scheduler::Carried;
 
@@ -38,18 +39,18 @@ pub fn filters(bytes: &[u8]) {
 
 fn lists(query: &Query) {
     let cluster = cluster();
-    let rows = ContainerQuery::parse(query)
-        .and_then(|wanted| cluster.list_containers(&wanted))
-        .map(|rows| Listing::new(&rows, NOW, BTreeMap::new()).whole());
+    let containers = ContainerQuery::parse(query)
+        .and_then(|wanted| cluster.listing(&wanted, NOW, BTreeMap::new(), &Texts::new(0)))
+        .map(Listing::whole);
     for list in [
-        rows,
-        cluster.list_images(query, None),
-        cluster.list_networks(query),
-        cluster.list_volumes(query),
+        containers,
+        cluster.list_images(query, None).map(Bytes::from),
+        cluster.list_networks(query).map(Bytes::from),
+        cluster.list_volumes(query).map(Bytes::from),
     ] {
         match list {
             Ok(json) => {
-                let json = serde_json::from_str::<serde_json::Value>(&json);
+                let json = serde_json::from_slice::<serde_json::Value>(&json);
                 assert!(json.is_ok(), "{query}: {json:?}");
             }
             Err(error) => refused(query, &error),
