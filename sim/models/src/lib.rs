@@ -17,6 +17,7 @@ pub mod etcd;
 pub mod tokio_host;
 pub mod trouble;
 mod unfold;
+pub mod zookeeper;
 
 /// A boxed future, as [`Host`] returns and takes them.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

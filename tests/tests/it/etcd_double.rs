@@ -13,8 +13,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use swarm_models::etcd::Cluster;
+use swarm_tests::double::Double;
 use swarm_tests::ensemble::{Ensemble, Kind};
-use swarm_tests::etcd_double::EtcdDouble;
 use swarm_tests::http::{self as client, Lines};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ async fn the_double_answers_as_a_real_etcd_does() -> Result<()> {
     let discovery = real.discovery();
     let address = discovery.split('/').nth(2).context("no address")?;
     let real = Conversation::hold(address.parse()?).await?;
-    let double = EtcdDouble::start().await?;
+    let double = Double::<Cluster>::start().await?;
     let double = Conversation::hold(double.address()).await?;
     ensure!(real.len() == double.len(), "one conversation was longer");
     let differences: Vec<_> = real

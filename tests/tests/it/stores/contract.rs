@@ -20,6 +20,7 @@ macro_rules! kept_by_every_store {
         kept_by_every_store!(@store real_consul, Subject::real_consul(), $($promise),*);
         kept_by_every_store!(@store etcd_double, Subject::etcd_double(), $($promise),*);
         kept_by_every_store!(@store etcd, Subject::ensemble(Kind::Etcd, 1), $($promise),*);
+        kept_by_every_store!(@store zookeeper_double, Subject::zookeeper_double(), $($promise),*);
         kept_by_every_store!(@store zookeeper, Subject::ensemble(Kind::ZooKeeper, 1), $($promise),*);
     };
     (@store $name:ident, $subject:expr, $($promise:ident),*) => {

@@ -1,5 +1,5 @@
-//! Every store keeps the same contract: one set of tests for the doubles of Consul and etcd, a real Consul where there is
-//! one, and real servers of etcd and ZooKeeper.
+//! Every store keeps the same contract: one set of tests for the doubles of Consul, etcd and ZooKeeper, a real Consul where
+//! there is one, and real servers of the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use swarm::store::Store;
 use swarm_core::address::HostPort;
 use swarm_core::election::{Reading, Record, SwapOutcome, Version};
 use swarm_models::trouble::Outage;
+use swarm_models::{etcd as etcd_model, zookeeper as zookeeper_model};
+use swarm_tests::double::{Double, Modelled};
 use swarm_tests::ensemble::{self, Ensemble, Kind};
-use swarm_tests::etcd_double::EtcdDouble;
 use swarm_tests::store as consul;
 
 mod classic_agents;
@@ -31,7 +32,8 @@ struct Subject {
 
 enum Server {
     Consul(consul::Store),
-    EtcdDouble(EtcdDouble),
+    Etcd(Double<etcd_model::Cluster>),
+    ZooKeeper(Double<zookeeper_model::Cluster>),
     Ensemble(Ensemble),
 }
 
@@ -42,8 +44,13 @@ impl Subject {
     }
 
     async fn etcd_double() -> Result<Option<Self>> {
-        let server = EtcdDouble::start().await?;
-        Self::of(Server::EtcdDouble(server)).map(Some)
+        let server = Double::start().await?;
+        Self::of(Server::Etcd(server)).map(Some)
+    }
+
+    async fn zookeeper_double() -> Result<Option<Self>> {
+        let server = Double::start().await?;
+        Self::of(Server::ZooKeeper(server)).map(Some)
     }
 
     async fn real_consul() -> Result<Option<Self>> {
@@ -78,7 +85,8 @@ impl Server {
     fn discovery(&self) -> String {
         match self {
             Self::Consul(server) => server.discovery(),
-            Self::EtcdDouble(server) => server.discovery(),
+            Self::Etcd(server) => server.discovery(),
+            Self::ZooKeeper(server) => server.discovery(),
             Self::Ensemble(server) => server.discovery(),
         }
     }
@@ -86,7 +94,8 @@ impl Server {
     async fn stop(&mut self) {
         match self {
             Self::Consul(server) => server.stop().await,
-            Self::EtcdDouble(server) => server.stop().await,
+            Self::Etcd(server) => server.stop().await,
+            Self::ZooKeeper(server) => server.stop().await,
             Self::Ensemble(server) => server.kill_all(),
         }
     }
@@ -94,7 +103,8 @@ impl Server {
     async fn start_again(&mut self) -> Result<()> {
         match self {
             Self::Consul(server) => server.start_again().await,
-            Self::EtcdDouble(server) => server.start_again().await,
+            Self::Etcd(server) => server.start_again().await,
+            Self::ZooKeeper(server) => server.start_again().await,
             Self::Ensemble(server) => server.start_all().await,
         }
     }
@@ -102,7 +112,11 @@ impl Server {
     async fn wipe(&mut self) -> Result<()> {
         match self {
             Self::Consul(server) => server.wipe().await,
-            Self::EtcdDouble(server) => {
+            Self::Etcd(server) => {
+                server.cluster.wipe();
+                Ok(())
+            }
+            Self::ZooKeeper(server) => {
                 server.cluster.wipe();
                 Ok(())
             }
@@ -122,8 +136,12 @@ impl Server {
                 }
                 None => server.freeze().await,
             },
-            Self::EtcdDouble(server) => {
-                server.cluster.faults(|faults| faults.outage = Outage::Hung);
+            Self::Etcd(server) => {
+                server.cluster.set_outage(Outage::Hung);
+                Ok(())
+            }
+            Self::ZooKeeper(server) => {
+                server.cluster.set_outage(Outage::Hung);
                 Ok(())
             }
             Self::Ensemble(server) => {
@@ -146,8 +164,12 @@ impl Server {
                 }
                 None => server.thaw(),
             },
-            Self::EtcdDouble(server) => {
-                server.cluster.faults(|faults| faults.outage = Outage::None);
+            Self::Etcd(server) => {
+                server.cluster.set_outage(Outage::None);
+                Ok(())
+            }
+            Self::ZooKeeper(server) => {
+                server.cluster.set_outage(Outage::None);
                 Ok(())
             }
             Self::Ensemble(server) => (0..server.size()).try_for_each(|index| server.thaw(index)),
