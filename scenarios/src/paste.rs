@@ -1,6 +1,6 @@
 //! A plan as a scenario to paste into `all/`: what the shrinker hands to whoever mends a failure.
 
-use swarm_sim::plan::{Knobs, Op, Phases, Plan, Topology, Workload};
+use swarm_sim::plan::{Knobs, Op, Phases, Plan, StoreKind, Topology, Workload};
 
 use crate::scenario::Scenario;
 use crate::script::Script;
@@ -77,7 +77,11 @@ fn topology(now: &Topology) -> Vec<String> {
             format!(".engines({})", now.engines),
         ),
         if_differs(now.agents, ".agents()".to_owned()),
-        if_differs(now.store != usual.store, ".etcd()".to_owned()),
+        match now.store {
+            StoreKind::Consul => None,
+            StoreKind::Etcd => Some(".etcd()".to_owned()),
+            StoreKind::ZooKeeper => Some(".zookeeper()".to_owned()),
+        },
     ];
     calls.into_iter().flatten().collect()
 }

@@ -225,6 +225,11 @@ impl Script {
         self.plan(|plan| plan.topology.store = StoreKind::Etcd)
     }
 
+    /// The store is ZooKeeper instead of Consul.
+    pub fn zookeeper(self) -> Self {
+        self.plan(|plan| plan.topology.store = StoreKind::ZooKeeper)
+    }
+
     /// So many engines.
     pub fn engines(self, engines: u8) -> Self {
         self.plan(|plan| plan.topology.engines = engines)

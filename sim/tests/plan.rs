@@ -136,10 +136,19 @@ fn knobs() -> BoxedStrategy<Knobs> {
     prop_oneof![6 => usual, 1 => odd].boxed()
 }
 
+fn store() -> BoxedStrategy<StoreKind> {
+    prop_oneof![
+        Just(StoreKind::Consul),
+        Just(StoreKind::Etcd),
+        Just(StoreKind::ZooKeeper),
+    ]
+    .boxed()
+}
+
 /// Plans that can be run and plans that cannot.
 fn plan() -> BoxedStrategy<Plan> {
-    let topology = (0..=8_u8, 0..=4_u8, 0..=9_u8, any::<bool>(), any::<bool>());
-    let usual = any::<bool>().prop_map(|etcd| (7, 3, 8, false, etcd));
+    let topology = (0..=8_u8, 0..=4_u8, 0..=9_u8, any::<bool>(), store());
+    let usual = store().prop_map(|store| (7, 3, 8, false, store));
     let topology = prop_oneof![3 => usual, 1 => topology];
     let tier = prop_oneof![Just(Tier::Lab), Just(Tier::World)];
     let faults = prop::collection::vec(fault(), 0..6);
@@ -147,7 +156,7 @@ fn plan() -> BoxedStrategy<Plan> {
     (head, any::<u8>(), number(), faults, prop::option::of(op()))
         .prop_map(
             |((tier, seed, topology, knobs), readers, warm_up_ms, faults, drill)| {
-                let (managers, stores, engines, agents, etcd) = topology;
+                let (managers, stores, engines, agents, store) = topology;
                 Plan {
                     tier,
                     seed,
@@ -156,11 +165,7 @@ fn plan() -> BoxedStrategy<Plan> {
                         stores,
                         engines,
                         agents,
-                        store: if etcd {
-                            StoreKind::Etcd
-                        } else {
-                            StoreKind::Consul
-                        },
+                        store,
                     },
                     knobs,
                     workload: Workload {
@@ -260,7 +265,7 @@ fn what_etcd_cannot_do_is_refused() {
     assert!(read.to_json().contains(r#""store": "etcd""#));
     assert_eq!(
         with("lab", "").unwrap_err(),
-        "the plan's store is etcd: the lab has a store of its own, only the world has etcd"
+        "the plan's store is etcd: the lab has a store of its own, only the world has another"
     );
     assert_eq!(
         with("world", r#","drill":{"op":"stale-reads","ms":5}"#).unwrap_err(),

@@ -13,10 +13,10 @@ mod classic_issues;
 mod clients;
 mod clocks;
 mod document;
-mod etcd;
 mod failsafe;
 mod files;
 mod operators;
+mod other_stores;
 mod partitions;
 mod paths;
 mod pauses;
@@ -52,7 +52,7 @@ pub fn all() -> Vec<Scenario> {
         clients::tell(),
         clocks::tell(),
         document::tell(),
-        etcd::tell(),
+        other_stores::tell(),
         failsafe::tell(),
         operators::tell(),
         partitions::tell(),

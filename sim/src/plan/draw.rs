@@ -123,7 +123,11 @@ fn pick<T: Copy>(random: &mut Random, from: &[T], otherwise: T) -> T {
 
 fn topology(tier: Tier, random: &mut Random) -> Topology {
     // Of its own stream: plans that were drawn before there was a choice keep everything else.
-    let etcd = tier == Tier::World && random.fork("etcd").chance(333);
+    let store = match tier == Tier::World && random.fork("etcd").chance(333) {
+        false => StoreKind::Consul,
+        true if random.fork("zookeeper").chance(500) => StoreKind::ZooKeeper,
+        true => StoreKind::Etcd,
+    };
     let managers = pick(random, &[3, 3, 3, 3, 3, 2, 4, 5, 1, 7], 3);
     let stores = pick(random, &[1, 1, 3, 3, 2], 1);
     let (engines, agents) = match tier {
@@ -135,11 +139,7 @@ fn topology(tier: Tier, random: &mut Random) -> Topology {
         stores,
         engines,
         agents,
-        store: if etcd {
-            StoreKind::Etcd
-        } else {
-            StoreKind::Consul
-        },
+        store,
     }
 }
 

@@ -300,14 +300,19 @@ impl Plan {
     }
 
     fn check_store(&self) -> Result<(), PlanError> {
-        if self.tier == Tier::Lab && self.topology.store == StoreKind::Etcd {
-            return Err(PlanError::Range {
-                field: "store",
-                value: "etcd".to_owned(),
-                expected: "the lab has a store of its own, only the world has etcd",
-            });
+        let name = match self.topology.store {
+            StoreKind::Consul => return Ok(()),
+            StoreKind::Etcd => "etcd",
+            StoreKind::ZooKeeper => "zookeeper",
+        };
+        if self.tier == Tier::World {
+            return Ok(());
         }
-        Ok(())
+        Err(PlanError::Range {
+            field: "store",
+            value: name.to_owned(),
+            expected: "the lab has a store of its own, only the world has another",
+        })
     }
 
     /// When the last fault is over, in milliseconds since the end of the warm-up; 0 without faults.

@@ -28,6 +28,9 @@ pub enum StoreKind {
     Consul,
     /// Etcd (world only).
     Etcd,
+    /// ZooKeeper (world only).
+    #[serde(rename = "zookeeper")]
+    ZooKeeper,
 }
 
 impl Default for Topology {

@@ -70,6 +70,7 @@ const fn scheme(kind: StoreKind) -> &'static str {
     match kind {
         StoreKind::Consul => "consul",
         StoreKind::Etcd => "etcd",
+        StoreKind::ZooKeeper => "zk",
     }
 }
 
@@ -77,15 +78,19 @@ const fn port(kind: StoreKind) -> u16 {
     match kind {
         StoreKind::Consul => 8_500,
         StoreKind::Etcd => 2_379,
+        StoreKind::ZooKeeper => 2_181,
     }
 }
 
-/// How long a raft needs for a new leader, in nanoseconds: Consul's with `raft_multiplier` 1 (HA.md section 2.6), etcd's
-/// one to two times `--election-timeout` and the votes.
-const fn election(kind: StoreKind) -> (u64, u64) {
-    match kind {
-        StoreKind::Consul => (1_500_000_000, 3_000_000_000),
-        StoreKind::Etcd => (1_000_000_000, 2_100_000_000),
+/// How long the others need for a new leader, in nanoseconds: Consul's raft with `raft_multiplier` 1 (HA.md section 2.6),
+/// etcd's one to two times `--election-timeout` and the votes. ZooKeeper's elect at once when the leader's connections
+/// end, and after `syncLimit` when it is silent.
+const fn election(kind: StoreKind, leader: Outage) -> (u64, u64) {
+    match (kind, leader) {
+        (StoreKind::Consul, _) => (1_500_000_000, 3_000_000_000),
+        (StoreKind::Etcd, _) => (1_000_000_000, 2_100_000_000),
+        (StoreKind::ZooKeeper, Outage::Down) => (250_000_000, 1_000_000_000),
+        (StoreKind::ZooKeeper, Outage::None | Outage::Hung) => (10_000_000_000, 12_500_000_000),
     }
 }
 
@@ -299,7 +304,8 @@ impl Stores {
         let due = match self.election_due {
             Some(due) => due,
             None => {
-                let (soonest, latest) = election(self.kind);
+                let outage = leader.map_or(Outage::None, |leader| self.wanted(leader).outage);
+                let (soonest, latest) = election(self.kind, outage);
                 let due = now + self.random.between(soonest, latest);
                 *self.election_due.insert(due)
             }

@@ -14,3 +14,4 @@ mod fixtures;
 mod report_page;
 mod stores;
 mod tables;
+mod zookeeper_double;

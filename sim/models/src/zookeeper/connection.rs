@@ -341,16 +341,12 @@ async fn carry_out(
             })
         }
         Request::Close => {
-            let ended = server.write(session, move |inner, now| inner.end(now, session));
+            let ended = server.write(session, true, move |inner, now| inner.end(now, session));
             ended.await?;
             Ok(Carried::Last(jute::bare(xid, zxid(), Code::OK)))
         }
         Request::Auth => Ok(Carried::Answered(jute::bare(xid, 0, Code::OK))),
-        Request::Unknown => Ok(Carried::Answered(jute::bare(
-            xid,
-            zxid(),
-            Code::UNIMPLEMENTED,
-        ))),
+        Request::Unknown => Ok(Carried::Last(jute::bare(xid, -1, Code::UNIMPLEMENTED))),
         Request::Exists { .. } | Request::Get { .. } | Request::Children { .. } => {
             server
                 .sleep(server.fault(|faults| faults.before_read))
@@ -367,7 +363,8 @@ async fn commit(
     session: i64,
     changes: Vec<Change>,
 ) -> Result<(i64, Outcome), Failure> {
-    let committing = server.write(session, move |inner, now| {
+    let is_change = !jute::only_checks(&changes);
+    let committing = server.write(session, is_change, move |inner, now| {
         let outcome = inner.commit(now, &changes);
         (inner.state().zxid(), outcome)
     });

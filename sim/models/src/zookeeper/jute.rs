@@ -93,7 +93,7 @@ impl Request {
     }
 
     /// What requests of its kind are called.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Exists { .. } => "exists",
             Self::Get { .. } => "getData",
@@ -102,6 +102,7 @@ impl Request {
             Self::Write(Change::Delete { .. }) => "delete",
             Self::Write(Change::Set { .. }) => "setData",
             Self::Write(Change::Check { .. }) => "check",
+            Self::Multi(changes) if only_checks(changes) => "check",
             Self::Multi(_) => "multi",
             Self::Ping => "ping",
             Self::Auth => "auth",
@@ -109,6 +110,12 @@ impl Request {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// Whether nothing is changed.
+pub(super) fn only_checks(changes: &[Change]) -> bool {
+    let checks = |change: &Change| matches!(change, Change::Check { .. });
+    changes.iter().all(checks)
 }
 
 /// Takes the first message off what was received; `None` while it is incomplete.

@@ -118,14 +118,15 @@ impl Server {
         }
     }
 
-    /// Lets the leader commit something for a session. It does so even when the client goes away meanwhile.
+    /// Lets the leader commit something for a session, a change or not. It does so even when the client goes away meanwhile.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         session: i64,
+        is_change: bool,
         change: impl FnOnce(&mut Inner, Mono) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let server = self.clone();
-        let writing = async move { server.write_through(session, change).await };
+        let writing = async move { server.write_through(session, is_change, change).await };
         let written = detached(self.cluster.host.as_ref(), writing).await;
         written.unwrap_or(Err(Failure::Cut))
     }
@@ -133,6 +134,7 @@ impl Server {
     async fn write_through<T>(
         &self,
         session: i64,
+        is_change: bool,
         change: impl FnOnce(&mut Inner, Mono) -> T,
     ) -> Result<T, Failure> {
         let generation = self.cluster.lock().generation;
@@ -149,7 +151,10 @@ impl Server {
             if let Err(code) = inner.check_session(session, self.id) {
                 return (Err(Failure::Code(code)), None, 0);
             }
-            let (is_applied, answer) = Ambiguous::next(&mut inner.ambiguous);
+            let (is_applied, answer) = match is_change {
+                true => Ambiguous::next(&mut inner.ambiguous),
+                false => (true, None),
+            };
             let result = is_applied.then(|| change(inner, now));
             (result.ok_or(Failure::Cut), answer, inner.transactions())
         });

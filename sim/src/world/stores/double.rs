@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swarm_core::rng::Random;
 use swarm_models::trouble::{Outage, Watches, Which};
-use swarm_models::{Host, Service, consul, etcd};
+use swarm_models::{Host, Service, consul, etcd, zookeeper};
 
 use crate::plan::StoreKind;
 
@@ -54,7 +54,7 @@ pub(crate) struct Trouble {
     pub(super) before_apply: Duration,
     pub(super) before_reply: Duration,
     pub(super) before_read: Duration,
-    /// Consul's alone.
+    /// Etcd shows no past.
     pub(super) default_reads: consul::faults::DefaultReads,
     pub(super) watches: Watches,
 }
@@ -82,6 +82,14 @@ pub(super) fn start(
                 ..etcd::Options::default()
             };
             Arc::new(etcd::Cluster::new(host, options))
+        }
+        StoreKind::ZooKeeper => {
+            let options = zookeeper::Options {
+                servers,
+                seed,
+                ..zookeeper::Options::default()
+            };
+            Arc::new(zookeeper::Cluster::new(host, options))
         }
     }
 }
@@ -274,4 +282,111 @@ impl Double for Arc<etcd::Cluster> {
     fn renumber(&self) {
         etcd::Cluster::renumber(self);
     }
+}
+
+impl Double for Arc<zookeeper::Cluster> {
+    fn server(&self, n: usize) -> Arc<dyn Service> {
+        Arc::new(zookeeper::Cluster::server(self, n))
+    }
+
+    fn leader(&self) -> Option<usize> {
+        zookeeper::Cluster::leader(self)
+    }
+
+    fn set_leader(&self, n: Option<usize>) {
+        zookeeper::Cluster::set_leader(self, n);
+    }
+
+    fn misbehave(&self, n: usize, trouble: &Trouble) {
+        use consul::faults::DefaultReads;
+        use zookeeper::faults::{Refusal, Refuse};
+        let refuse = trouble.refuses.clone().map(|(which, mut draw)| {
+            let with = match draw.below(5) {
+                0 => Refusal::Throttled,
+                1 => Refusal::QuotaExceeded,
+                2 => Refusal::NoAuth,
+                3 => Refusal::Marshalling,
+                _ => Refusal::Cut,
+            };
+            Refuse { which, with }
+        });
+        // One server never goes back; whoever comes to another may find older data there.
+        let lag = match trouble.default_reads {
+            DefaultReads::Behind(by) => by,
+            DefaultReads::Regressing(by) if n % 2 == 1 => by,
+            DefaultReads::Fresh | DefaultReads::Regressing(_) => Duration::ZERO,
+        };
+        let wanted = zookeeper::Faults {
+            outage: trouble.outage,
+            cut_off: trouble.cut_off,
+            refuse,
+            before_apply: trouble.before_apply,
+            before_reply: trouble.before_reply,
+            before_read: trouble.before_read,
+            lag,
+            watches: trouble.watches,
+        };
+        zookeeper::Cluster::server(self, n).faults(|faults| *faults = wanted);
+    }
+
+    fn lose_replies(&self, count: u64, applied: bool, mut draw: Random) {
+        use zookeeper::faults::{Ambiguous, AmbiguousAnswer};
+        let answer = match draw.below(4) {
+            0 => AmbiguousAnswer::Silence,
+            _ => AmbiguousAnswer::Cut,
+        };
+        zookeeper::Cluster::lose_replies(
+            self,
+            Ambiguous {
+                skip: 0,
+                count,
+                applied,
+                answer,
+            },
+        );
+    }
+
+    fn value(&self, key: &str) -> Option<Bytes> {
+        self.get(&node(key)).map(|node| node.data)
+    }
+
+    fn put(&self, key: &str, value: Bytes) {
+        zookeeper::Cluster::put(self, &node(key), value);
+    }
+
+    fn delete(&self, key: &str) {
+        zookeeper::Cluster::delete(self, &node(key));
+    }
+
+    fn index(&self) -> u64 {
+        self.zxid().cast_unsigned()
+    }
+
+    /// What other stores answer in one go takes several questions here, sent together: those whether a node exists, and
+    /// what makes sure that it is the present, go with another one.
+    fn requests(&self) -> u64 {
+        let all = zookeeper::Cluster::requests(self);
+        let counted = all
+            .iter()
+            .filter(|(kind, _)| !["check", "connect", "exists", "ping"].contains(*kind));
+        counted.map(|(_, count)| count).sum()
+    }
+
+    fn way_back(&self) -> WayBack {
+        let (cluster, then) = (self.clone(), self.snapshot());
+        Box::new(move || cluster.rollback(&then))
+    }
+
+    fn wipe(&self) {
+        zookeeper::Cluster::wipe(self);
+    }
+
+    fn renumber(&self) {
+        zookeeper::Cluster::renumber(self);
+    }
+}
+
+/// The node that a key is.
+fn node(key: &str) -> String {
+    format!("/{key}")
 }

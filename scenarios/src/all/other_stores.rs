@@ -1,4 +1,5 @@
-//! The same over etcd: three members, each of which answers for the leader and tells of changes in streams that stay open.
+//! The same over etcd and ZooKeeper, three members each. A member of etcd answers for the leader and tells of changes in
+//! streams that stay open; one of ZooKeeper answers from what it has heard of, and drops everybody with each new leader.
 
 use swarm_core::testbed::Mark;
 use swarm_sim::plan::{Op, RefuseWhich};
@@ -9,21 +10,33 @@ use crate::expect::*;
 use crate::scenario::Scenario;
 use crate::script::*;
 
+/// Begins a scenario of this name.
+type Over = fn(&str) -> Script;
+
 fn etcd(name: &str) -> Script {
-    Scenario::named(name)
-        .family("over etcd")
-        .etcd()
-        .stores(3)
-        .clients(2, 2)
+    of(&format!("etcd_{name}")).family("over etcd").etcd()
+}
+
+fn zookeeper(name: &str) -> Script {
+    of(&format!("zookeeper_{name}"))
+        .family("over ZooKeeper")
+        .zookeeper()
+}
+
+fn of(name: &str) -> Script {
+    Scenario::named(name).stores(3).clients(2, 2)
 }
 
 pub(super) fn tell() -> Scripts {
-    let mut scripts = managers();
-    scripts.extend(members());
-    scripts.extend(writes());
-    scripts.extend(watches());
-    scripts.extend(data());
-    scripts
+    let over: [Over; 2] = [etcd, zookeeper];
+    let tales = [managers, members, writes, watches, data];
+    let all = over
+        .into_iter()
+        .flat_map(|over| tales.map(|tale| tale(over)));
+    all.flatten()
+        .chain(of_etcd())
+        .chain(of_zookeeper())
+        .collect()
 }
 
 /// Cuts the primary off from all members.
@@ -33,13 +46,13 @@ fn without_store(script: Script, lasting: std::time::Duration) -> Script {
     })
 }
 
-fn managers() -> Scripts {
-    let cut = etcd("etcd_primary_cut_off_from_the_store")
+fn managers(over: Over) -> Scripts {
+    let cut = over("primary_cut_off_from_the_store")
         .story("The primary reaches no member for 8 s: it stops before a replica starts.")
         .clock_error_ppm(19_000)
         .at(2.secs());
     vec![
-        etcd("etcd_clean_stop")
+        over("clean_stop")
             .story("The primary gets SIGTERM: it gives the lease back and a replica acts within a few round trips.")
             .at(1.secs())
             .terminate(primary())
@@ -51,7 +64,7 @@ fn managers() -> Scripts {
             .expect(logs_within(Who::LastPrimary, ACQUIRED, 1, 150.ms()))
             .expect(never_without_primary_for(130.ms()))
             .expect(old_primary_is_replica()),
-        etcd("etcd_primary_killed")
+        over("primary_killed")
             .story("The primary's process dies of kill -9: its guard gives the lease back.")
             .at(2.secs())
             .kill(primary())
@@ -60,7 +73,7 @@ fn managers() -> Scripts {
             .expect(terms(2))
             .expect(logs_within(Who::LastPrimary, ACQUIRED, 1, 150.ms()))
             .expect(old_primary_is_replica()),
-        etcd("etcd_primary_loses_power")
+        over("primary_loses_power")
             .story("The primary's machine loses its power: a replica takes over when the lease has run out.")
             .clock_error_ppm(19_000)
             .at(2.secs())
@@ -77,7 +90,7 @@ fn managers() -> Scripts {
             .expect(logs(Who::FirstPrimary, LAPSED))
             .expect(logs(Who::FirstPrimary, TAKEN))
             .expect(old_primary_is_replica()),
-        etcd("etcd_creates_across_failovers")
+        over("creates_across_failovers")
             .story("Clients create as fast as they can while the primary steps down, is killed and loses its power: what was acknowledged exists once.")
             .clients(1, 6)
             .pace(20.ms())
@@ -96,15 +109,15 @@ fn managers() -> Scripts {
     ]
 }
 
-fn members() -> Scripts {
+fn members(over: Over) -> Scripts {
     vec![
-        etcd("etcd_leader_lost")
+        over("leader_lost")
             .story("The leader of the members dies and another one is elected: no change of primary.")
             .at(2.secs())
             .kill(store_leader())
             .lasting(8.secs())
             .expect(keeps_its_epoch()),
-        etcd("etcd_leader_loses_power")
+        over("leader_loses_power")
             .story("The leader's machine loses its power for 60 s, and the primary loses its own meanwhile, five times: no failover waits for a stream that nobody is at the other end of.")
             .at(2.secs())
             .power_loss(store_leader())
@@ -131,7 +144,7 @@ fn members() -> Scripts {
             .expect(took_over_within(4, 2_700.ms()))
             .expect(took_over_within(5, 2_700.ms()))
             .expect(took_over_within(6, 2_700.ms())),
-        etcd("etcd_without_a_leader")
+        over("without_a_leader")
             .story("The members cannot elect a leader for 10 s: one epoch all along.")
             .at(2.secs())
             .op(Op::NoStoreLeader)
@@ -142,7 +155,7 @@ fn members() -> Scripts {
             .expect(reaches(Mark::LapsedAndResumed))
             .expect(logs(Who::FirstPrimary, LAPSED))
             .expect(logs(Who::FirstPrimary, CONFIRMED)),
-        etcd("etcd_leader_handed_over")
+        over("leader_handed_over")
             .story("Another member becomes the leader three times: nothing changes.")
             .at(1.secs())
             .op(Op::NewStoreLeader)
@@ -153,14 +166,14 @@ fn members() -> Scripts {
             .expect(keeps_its_epoch())
             .expect(no_request_failed())
             .expect(never_without_primary_for(0.ms())),
-        etcd("etcd_member_cut_off_from_the_others")
+        over("member_cut_off_from_the_others")
             .story("A member does not hear the others for 12 s and has no leader: whoever is at it goes to another one.")
             .at(2.secs())
             .split([vec![store(2)], vec![store(1), store(3)]])
             .lasting(12.secs())
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms())),
-        etcd("etcd_hangs")
+        over("hangs")
             .story("The only member is stopped for 20 s: connections stay open and nothing is answered.")
             .stores(1)
             .at(2.secs())
@@ -170,7 +183,7 @@ fn members() -> Scripts {
             .expect(stops_within(1, 2_060.ms()))
             .expect(nobody_acts_for(17.secs()))
             .expect(acts_within(1, 3.secs())),
-        etcd("etcd_away")
+        over("away")
             .story("The only member is away for 20 s: changes wait, then the same primary goes on in the same epoch.")
             .stores(1)
             .at(2.secs())
@@ -183,28 +196,17 @@ fn members() -> Scripts {
     ]
 }
 
-fn writes() -> Scripts {
-    let writes = |name: &str| etcd(name).clients(1, 0);
+fn writes(over: Over) -> Scripts {
+    let writes = |name: &str| over(name).clients(1, 0);
     vec![
-        writes("etcd_reply_lost_after_renewal")
-            .story("The answers to three renewals that were applied are lost, and watches do not show them: the primary recognises its own record and goes on.")
-            .at(1.secs())
-            .op(Op::DeafWatches)
-            .lasting(5.secs())
-            .at(2.secs())
-            .replies_lost(3)
-            .expect(keeps_its_epoch())
-            .expect(never_without_primary_for(0.ms()))
-            .expect(reaches(Mark::OwnSwapRecognised))
-            .expect(never_logs(Who::FirstPrimary, LOST)),
-        writes("etcd_renewal_lost")
+        writes("renewal_lost")
             .story("Three renewals are lost before they are applied: the next one is in time.")
             .at(2.secs())
             .writes_lost(3)
             .expect(keeps_its_epoch())
             .expect(never_without_primary_for(0.ms()))
             .expect(never_logs(Who::FirstPrimary, LOST)),
-        writes("etcd_reply_lost_after_acquisition")
+        writes("reply_lost_after_acquisition")
             .story("The primary's power fails and the answer to the successor's claim is lost though it was applied: the successor recognises its own record.")
             .at(2.secs())
             .power_loss(primary())
@@ -214,7 +216,7 @@ fn writes() -> Scripts {
             .expect(terms(2))
             .expect(took_over_within(1, 5.secs()))
             .expect(reaches(Mark::ClaimResumed)),
-        writes("etcd_acquisition_lost")
+        writes("acquisition_lost")
             .story("The primary's power fails and the successor's claim is lost before it is applied: it claims again.")
             .at(2.secs())
             .power_loss(primary())
@@ -223,7 +225,7 @@ fn writes() -> Scripts {
             .writes_lost(1)
             .expect(terms(2))
             .expect(took_over_within(1, 5.secs())),
-        writes("etcd_refuses_writes")
+        writes("refuses_writes")
             .story("The members refuse writes for 8 s and answer reads: changes stop when the lease has run out, and the same primary goes on.")
             .clients(1, 2)
             .at(2.secs())
@@ -236,9 +238,9 @@ fn writes() -> Scripts {
     ]
 }
 
-fn watches() -> Scripts {
+fn watches(over: Over) -> Scripts {
     vec![
-        etcd("etcd_deaf_watches")
+        over("deaf_watches")
             .story("Watches do not notice changes while the primary's power fails and comes back: a takeover does not need them.")
             .at(1.secs())
             .op(Op::DeafWatches)
@@ -248,7 +250,7 @@ fn watches() -> Scripts {
             .lasting(8.secs())
             .expect(terms(2))
             .expect(took_over_within(2, 10.secs())),
-        etcd("etcd_stuck_watches")
+        over("stuck_watches")
             .story("Watches tell nothing for 25 s while the primary's power fails: others ask anew.")
             .at(1.secs())
             .op(Op::StuckWatches)
@@ -258,7 +260,7 @@ fn watches() -> Scripts {
             .lasting(20.secs())
             .expect(terms(2))
             .expect(took_over_within(2, 15.secs())),
-        etcd("etcd_late_watches")
+        over("late_watches")
             .story("Watches notice changes 1.5 s late while the primary's power fails.")
             .at(1.secs())
             .late_watches(1_500.ms())
@@ -271,17 +273,17 @@ fn watches() -> Scripts {
     ]
 }
 
-fn data() -> Scripts {
-    let data = |name: &str| etcd(name).recovery(20.secs());
+fn data(over: Over) -> Scripts {
+    let data = |name: &str| over(name).recovery(20.secs());
     vec![
-        data("etcd_wiped")
+        data("wiped")
             .story("The members come back empty: everybody waits for a lease, then one acts in a higher epoch.")
             .at(2.secs())
             .op(Op::Wipe)
             .expect(epochs_increase())
             .expect(reaches(Mark::RecordVanished))
             .expect(logs_within(Who::Anybody, TROUBLE, 1, 2.secs())),
-        data("etcd_restored")
+        data("restored")
             .story("The members come back with what they held before the last change of primary: the old record is not believed.")
             .at(4.secs())
             .step_down(primary())
@@ -290,7 +292,7 @@ fn data() -> Scripts {
             .expect(terms_at_least(3))
             .expect(reaches(Mark::RecordWentBack))
             .expect(logs_within(Who::Anybody, TROUBLE, 2, 2.secs())),
-        data("etcd_agents_lease_ends")
+        data("agents_lease_ends")
             .story("An agent cannot reach any member and its lease runs out: the engine leaves the cluster, and is in again when the agent is.")
             .agents()
             .clients(2, 0)
@@ -304,12 +306,66 @@ fn data() -> Scripts {
             .expect(keeps_its_epoch())
             .expect(logs(Who::FirstPrimary, "Removed Engine"))
             .expect(logs_within(Who::FirstPrimary, "Registered Engine e1", 3, 45.secs())),
-        data("etcd_moved_with_agents")
+        data("moved_with_agents")
             .story("The content moves to new members in which every revision is small and no lease is known: agents make new ones.")
             .agents()
             .at(4.secs())
             .op(Op::Renumber)
             .expect(terms_at_least(1))
             .expect(serves_within(1, 8.secs())),
+    ]
+}
+
+fn of_etcd() -> Scripts {
+    vec![
+        etcd("reply_lost_after_renewal")
+            .clients(1, 0)
+            .story("The answers to three renewals that were applied are lost, and watches do not show them: the primary recognises its own record and goes on.")
+            .at(1.secs())
+            .op(Op::DeafWatches)
+            .lasting(5.secs())
+            .at(2.secs())
+            .replies_lost(3)
+            .expect(keeps_its_epoch())
+            .expect(never_without_primary_for(0.ms()))
+            .expect(reaches(Mark::OwnSwapRecognised))
+            .expect(never_logs(Who::FirstPrimary, LOST)),
+    ]
+}
+
+fn of_zookeeper() -> Scripts {
+    vec![
+        zookeeper("reply_lost_after_renewal")
+            .story("The answers to three renewals that were applied are lost with their connections: whoever connects again reads its own record and goes on.")
+            .clients(1, 0)
+            .at(2.secs())
+            .replies_lost(3)
+            .expect(keeps_its_epoch())
+            .expect(never_without_primary_for(0.ms()))
+            .expect(never_logs(Who::FirstPrimary, LOST)),
+        zookeeper("members_lag_behind")
+            .story("All members but the leader show what was 1.5 s ago, while the primary steps down and another loses its power: nobody believes an old record, and nobody acts twice.")
+            .at(1.secs())
+            .op(Op::StaleReads { ms: 1_500 })
+            .lasting(25.secs())
+            .at(3.secs())
+            .step_down(primary())
+            .at(8.secs())
+            .power_loss(primary())
+            .lasting(6.secs())
+            .expect(terms(3))
+            .expect(epochs_increase()),
+        zookeeper("a_member_shows_older_data_than_the_last")
+            .story("One member is 1.5 s behind, and members die one after the other: who comes to another one sees older data for a while.")
+            .at(1.secs())
+            .op(Op::RegressingReads { ms: 1_500 })
+            .lasting(20.secs())
+            .at(3.secs())
+            .kill(store(1))
+            .lasting(3.secs())
+            .at(9.secs())
+            .kill(store(3))
+            .lasting(3.secs())
+            .expect(keeps_its_epoch()),
     ]
 }
