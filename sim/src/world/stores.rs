@@ -304,7 +304,7 @@ impl Stores {
         let due = match self.election_due {
             Some(due) => due,
             None => {
-                let outage = leader.map_or(Outage::None, |leader| self.wanted(leader).outage);
+                let outage = leader.map_or(Outage::Down, |leader| self.wanted(leader).outage);
                 let (soonest, latest) = election(self.kind, outage);
                 let due = now + self.random.between(soonest, latest);
                 *self.election_due.insert(due)

@@ -1,7 +1,7 @@
 //! The cluster: one replicated state, who leads it, and what a test may do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::state::{Entry, Session, State, Write};
 use super::store::Store;
 use super::{Options, Server};
 use crate::Host;
-use crate::changes::Changes;
+use crate::changes::{Changes, Timed, end_in_time};
 
 /// Servers that share one state, with one of them leading.
 pub struct Cluster {
@@ -71,7 +71,7 @@ impl Cluster {
             nodes,
             changed,
         });
-        host.spawn(Box::pin(expire_sessions(Arc::downgrade(&cluster), changes)));
+        host.spawn(Box::pin(end_in_time(Arc::downgrade(&cluster), changes)));
         cluster
     }
 
@@ -286,27 +286,13 @@ impl Inner {
     }
 }
 
-/// Wakes blocked queries when a session expires, which nobody's request need do.
-async fn expire_sessions(cluster: Weak<Cluster>, mut changes: watch::Receiver<()>) {
-    loop {
-        let (host, due) = {
-            let Some(cluster) = cluster.upgrade() else {
-                return;
-            };
-            let inner = cluster.lock();
-            let due = inner.timers_run().then(|| inner.store.wake_at()).flatten();
-            (Arc::clone(&cluster.host), due)
-        };
-        let alarm = async {
-            match due {
-                Some(due) => host.sleep(due.since(host.mono())).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            change = changes.changed() => if change.is_err() { return },
-            () = alarm => {}
-        }
+impl Timed for Cluster {
+    fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    fn end_due(&self) -> Option<Mono> {
+        let inner = self.lock();
+        inner.timers_run().then(|| inner.store.wake_at()).flatten()
     }
 }

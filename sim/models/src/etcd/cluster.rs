@@ -1,7 +1,7 @@
 //! The cluster: one replicated state, who leads it, and what a test may do to it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use super::faults::{Ambiguous, Faults, Outage};
 use super::state::{Op, Pair, Put, Span, State, StateError};
 use super::{Options, Server};
 use crate::Host;
-use crate::changes::Changes;
+use crate::changes::{Changes, Timed, end_in_time};
 
 /// Between two looks of the leader for leases that have ended, in nanoseconds (`lease/lessor.go`).
 const LEASE_ROUND: u64 = 500_000_000;
@@ -69,7 +69,7 @@ impl Cluster {
             options,
             changed,
         });
-        host.spawn(Box::pin(end_leases(Arc::downgrade(&cluster), changes)));
+        host.spawn(Box::pin(end_in_time(Arc::downgrade(&cluster), changes)));
         cluster
     }
 
@@ -298,26 +298,12 @@ impl Inner {
     }
 }
 
-/// Ends leases when it is time, which nobody's request need do.
-async fn end_leases(cluster: Weak<Cluster>, mut changes: watch::Receiver<()>) {
-    loop {
-        let (host, due) = {
-            let Some(cluster) = cluster.upgrade() else {
-                return;
-            };
-            let due = cluster.lock().lease_ends();
-            (Arc::clone(&cluster.host), due)
-        };
-        let alarm = async {
-            match due {
-                Some(due) => host.sleep(due.since(host.mono())).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            change = changes.changed() => if change.is_err() { return },
-            () = alarm => {}
-        }
+impl Timed for Cluster {
+    fn host(&self) -> &Arc<dyn Host> {
+        &self.host
+    }
+
+    fn end_due(&self) -> Option<Mono> {
+        self.lock().lease_ends()
     }
 }

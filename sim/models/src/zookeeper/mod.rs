@@ -13,6 +13,7 @@ use std::time::Duration;
 mod cluster;
 mod connection;
 pub mod faults;
+mod inner;
 mod jute;
 mod server;
 pub mod state;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use swarm_core::time::Mono;
 
 use super::Cluster;
-use super::cluster::Inner;
 use super::connection;
 use super::faults::{Ambiguous, Faults, Outage};
+use super::inner::Inner;
 use super::jute::Code;
 use crate::changes::Changes;
 use crate::connection::detached;
