@@ -76,21 +76,21 @@ async fn greet(server: &Server, hello: &Hello) -> Option<(Option<i64>, Bytes)> {
     server.reach_leader().await;
     let options = &server.cluster.options;
     let now = server.now();
-    server.cluster.change(|inner| {
+    Some(server.cluster.change(|inner| {
         if hello.session == 0 {
             let (id, session) = inner.begin(now, server.id, hello.timeout_ms, options);
             let welcome = jute::welcome(Some((id, session.timeout_ms, &session.password)));
-            return Some((Some(id), welcome));
+            return (Some(id), welcome);
         }
         let known = inner.state().session(hello.session).cloned();
         let Some(session) = known.filter(|session| session.password == hello.password) else {
-            return Some((None, jute::welcome(None)));
+            return (None, jute::welcome(None));
         };
         inner.settle(hello.session, server.id);
         inner.touch(now, hello.session, options.tick);
         let welcome = jute::welcome(Some((hello.session, session.timeout_ms, &session.password)));
-        Some((Some(hello.session), welcome))
-    })
+        (Some(hello.session), welcome)
+    }))
 }
 
 struct Connection {

@@ -10,7 +10,6 @@ use super::connection;
 use super::faults::{Ambiguous, Faults, Outage};
 use super::inner::Inner;
 use super::jute::Code;
-use crate::changes::Changes;
 use crate::connection::detached;
 use crate::{BoxFuture, BoxIo, Service};
 
@@ -105,7 +104,7 @@ impl Server {
 
     /// Waits until the server has applied so many transactions.
     async fn applied(&self, transactions: u64) {
-        let mut changes: Changes = self.cluster.changes();
+        let mut changes = self.cluster.changes();
         loop {
             let next = {
                 let inner = self.cluster.lock();
@@ -118,7 +117,8 @@ impl Server {
         }
     }
 
-    /// Lets the leader commit something for a session, a change or not. It does so even when the client goes away meanwhile.
+    /// Lets the leader commit something for a session, a change or not. It does so even when the client goes away
+    /// meanwhile.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         session: i64,
